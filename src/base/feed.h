@@ -1,0 +1,38 @@
+#ifndef BASE_FEED_H
+#define BASE_FEED_H
+
+/*
+ * A queue of records of any length from one writer to one reader, in memory of a fixed size, without a lock.
+ * A writer never waits: what does not fit is not written, and counted.
+ *
+ * Threads: one writes, one reads, at the same time (or several under a lock each).
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct feed {
+	char *memory;
+	size_t size; /* a power of two */
+	_Alignas(64) _Atomic uint64_t written;
+	_Atomic uint64_t lost; /* records that did not fit, in all */
+	_Alignas(64) _Atomic uint64_t read;
+};
+
+/* `size` is a power of two; the memory is the caller's and need not be touched. */
+void feed_init(struct feed *feed, void *memory, size_t size);
+
+/* Copies a record of two parts (the second may be empty). False where it did not fit. */
+bool feed_put(struct feed *feed, const void *first, size_t first_len, const void *second, size_t second_len);
+
+/* Whether there is room for `bytes` more and for `spare` beside. */
+bool feed_has_room(struct feed *feed, size_t bytes, size_t spare);
+
+/*
+ * Copies the oldest record to `record` and returns its length; 0: there is none. A record longer than `size` is cut.
+ */
+size_t feed_take(struct feed *feed, void *record, size_t size);
+
+#endif
