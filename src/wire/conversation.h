@@ -27,22 +27,25 @@ enum framing {
 	FRAMING_RAW,
 };
 
-/* The longest message, unless set (--max-message); a line is measured without its LF. */
+/*
+ * The longest message, unless set (--max-message). A line is measured without its end, LF or CR LF; in raw, all that one
+ * receive returned is measured.
+ */
 #define WIRE_MESSAGE_MAX_DEFAULT 65536
 
 /* At most this many pieces are given out by conversation_output at once. */
 #define WIRE_SLICES 8
 
 struct conversation {
-	uint32_t owed;      /* bytes of replies not sent yet */
-	uint32_t part;      /* bytes of the unfinished line so far */
-	uint32_t head;      /* slot of its first bytes, HEADS_NONE while there is none */
+	uint32_t owed;	    /* bytes of replies not sent yet */
+	uint32_t part;	    /* bytes of the unfinished line so far */
+	uint32_t head;	    /* slot of its first bytes, HEADS_NONE while there is none */
 	uint8_t framing;    /* enum framing */
-	uint8_t final;      /* enum final: the last text, said after all that is owed */
+	uint8_t final;	    /* enum final: the last text, said after all that is owed */
 	uint8_t final_sent; /* bytes of the last text sent */
-	uint8_t tail : 3;   /* raw: how much of "stop" the last bytes spell; 4 is all of it */
-	uint8_t over : 1;   /* nothing more is heard */
-	uint8_t cr : 1;     /* the unfinished line's last byte was a CR */
+	uint8_t tail : 3; /* how much of "stop" the last bytes spell: in raw, and after HEARD_STOP */
+	uint8_t over : 1; /* nothing more is heard */
+	uint8_t cr : 1;	  /* the unfinished line's last byte was a CR */
 };
 
 struct slice {
@@ -51,21 +54,23 @@ struct slice {
 };
 
 enum heard {
-	HEARD_ALL,      /* all bytes are used up; nothing special in them */
-	HEARD_MESSAGE,  /* one message; only where `each` was asked for */
-	HEARD_ID,       /* a message that begins with "id " (or is "id"): the caller decides about it */
-	HEARD_STOP,     /* the message `stop`; its answer is owed already, nothing after it is heard */
-	HEARD_TOO_LONG, /* the line is longer than it may be; the error is owed already, nothing after it is heard */
+	HEARD_ALL,     /* all bytes are used up; nothing special in them */
+	HEARD_MESSAGE, /* one message; only where `each` was asked for */
+	HEARD_ID, /* `id`, alone or with a blank after it, whose reply is owed: the caller decides */
+	HEARD_STOP,	/* the message `stop`, whose answer is owed: nothing after it is heard */
+	HEARD_TOO_LONG, /* longer than it may be; the error is owed: nothing after it is heard */
 };
 
 struct hearing {
 	enum heard what;
-	uint32_t messages; /* how many messages this call took, the special one counted */
-	size_t used;       /* bytes of the input taken by this call */
+	uint32_t
+		messages; /* how many this call took, the special one counted; one too long is none */
+	size_t used;	  /* bytes of the input taken by this call */
 	/*
-	 * The text of HEARD_MESSAGE, HEARD_ID and HEARD_STOP without its end of line: borrowed from the input or from the
-	 * head until the next call for any conversation. `len` is its true length; where it came in pieces and is longer
-	 * than WIRE_HEAD_BYTES, only `kept` bytes are there (kept == len otherwise).
+	 * The text of HEARD_MESSAGE, HEARD_ID and HEARD_STOP without its end: CR LF or LF; in raw, all CR, LF and NUL
+	 * that it ends with. Borrowed from the input or from the head until the next call for any conversation. `len` is
+	 * its true length; where it came in pieces and is longer than WIRE_HEAD_BYTES, only `kept` bytes are there
+	 * (kept == len otherwise).
 	 */
 	const char *text;
 	size_t kept;
@@ -80,26 +85,37 @@ void conversation_fini(struct conversation *conversation, struct heads *heads);
 /*
  * Hears the bytes of one receive, up to the first thing that the caller must decide about. Call again with the rest
  * while the answer is not HEARD_ALL and the conversation is not over. In raw, one call with all bytes of one receive is
- * one message. Messages found are owed a reply at once. `longest` is the limit for one message, in bytes.
- * With `each`, every message is returned by itself.
+ * one message. Messages found are owed a reply at once; the caller stops hearing one that owes too much, long before
+ * `owed` is full. `longest` is the limit for one message, in bytes. With `each`, every message is returned by itself.
+ * Once it is over, bytes are used up unheard.
  */
-struct hearing conversation_hear(struct conversation *conversation, struct heads *heads, const char *bytes, size_t len,
-				 size_t longest, bool each);
+struct hearing conversation_hear(struct conversation *conversation, struct heads *heads,
+				 const char *bytes, size_t len, size_t longest, bool each);
 
 /*
  * The client's end of stream: an unterminated last line is a message (HEARD_MESSAGE, HEARD_ID or HEARD_STOP, else
- * HEARD_ALL with no message). Nothing is heard after it. What is owed is still to be sent.
+ * HEARD_ALL with no message); a CR that it ends with is dropped. Nothing is heard after it. What is owed is still to be
+ * sent, and conversation_finish may still say a last text. The tail rule of raw is the caller's to ask for, by
+ * conversation_spells_stop: those bytes were answered when they came.
  */
 struct hearing conversation_end(struct conversation *conversation, struct heads *heads);
 
-/* Whether the last bytes heard spell `stop`: one that ends now, by end of stream or by reset, has stopped. */
+/*
+ * Whether the last bytes heard spell `stop`: one that ends now, by end of stream or by reset, has stopped. In line, they
+ * are a whole line or an unfinished one; in raw, they may be glued to others. True too after HEARD_STOP, and unchanged by
+ * conversation_end.
+ */
 bool conversation_spells_stop(const struct conversation *conversation, const struct heads *heads);
 
-/* Says `final` once all that is owed is sent, and hears nothing more. The first one said stands. */
+/*
+ * Says `final` once all that is owed is sent, and hears nothing more. The first one said stands. Before framing is
+ * decided it is said as in line.
+ */
 void conversation_finish(struct conversation *conversation, enum final final);
 
 /* What is to be sent now, as up to WIRE_SLICES pieces in order. Returns how many; 0: nothing. */
-size_t conversation_output(const struct conversation *conversation, struct slice slices[WIRE_SLICES]);
+size_t conversation_output(const struct conversation *conversation,
+			   struct slice slices[WIRE_SLICES]);
 
 /* `bytes` of the output were taken. */
 void conversation_sent(struct conversation *conversation, size_t bytes);
@@ -113,7 +129,8 @@ static inline size_t conversation_owes(const struct conversation *conversation)
 	size_t owed = conversation->owed;
 
 	if (conversation->final != FINAL_NONE)
-		owed += final_len((enum final)conversation->final, conversation->framing != FRAMING_RAW) -
+		owed += final_len((enum final)conversation->final,
+				  conversation->framing != FRAMING_RAW) -
 			conversation->final_sent;
 	return owed;
 }

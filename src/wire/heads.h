@@ -3,8 +3,13 @@
 
 /*
  * Slots for the first bytes of lines that have not ended yet. The caller owns the memory (heads_bytes(count) of it,
- * zeroed, which need not be touched before it is used), sized for as many slots as there may be conversations: taking
- * a slot never fails then. Pure; one thread.
+ * aligned for a uint32_t, which need not be touched before it is used), sized for as many slots as there may be
+ * conversations: taking a slot never fails then. Pure; one thread.
+ *
+ *     memory   slot 0 | slot 1 | ... | slot count-1 | links
+ *
+ * The links between the slots that are free stand beside the slots, not in them: what is in a slot that was given back
+ * can be read until one is taken again.
  */
 
 #include <stddef.h>
@@ -17,9 +22,10 @@
 struct heads {
 	char *memory;
 	uint32_t count;
-	uint32_t used;  /* slots ever taken: those beyond have not been touched */
+	uint32_t used;	/* slots ever taken: those beyond have not been touched */
 	uint32_t taken; /* slots taken now */
-	uint32_t free;  /* first of the slots given back, each naming the next; HEADS_NONE at the end */
+	uint32_t
+		free; /* first of the slots given back, each linked to the next; HEADS_NONE at the end */
 };
 
 size_t heads_bytes(uint32_t count);
