@@ -1,0 +1,199 @@
+/* The thread that reads the feeds. It sleeps while there is nothing, and is woken at most once for each time it slept. */
+
+#include "server/console.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "server/worker.h"
+
+/* From one worker so many events are taken before it is the next one's turn. */
+#define EVENTS_A_LOOK 1024
+
+static void flush(struct console *console)
+{
+	size_t written = 0;
+
+	while (written < console->len && !console->broken) {
+		ssize_t n = write(STDOUT_FILENO, console->buffer + written, console->len - written);
+
+		if (n > 0) {
+			written += (size_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			struct pollfd ready = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+			poll(&ready, 1, -1);
+		} else if (n < 0 && errno != EINTR) {
+			console->broken = true;
+		}
+	}
+	console->len = 0;
+}
+
+static struct console_line line_begin(struct console *console)
+{
+	if (sizeof(console->buffer) - console->len < CONSOLE_LINE_MAX)
+		flush(console);
+	return (struct console_line){
+		.text = console->buffer + console->len,
+		.size = sizeof(console->buffer) - console->len,
+	};
+}
+
+static void line_end(struct console *console, const struct console_line *line)
+{
+	console->len += line->len < line->size ? line->len : line->size - 1;
+}
+
+/* How far the wall clock is ahead of the monotonic one, by two's complement. */
+static uint64_t ahead_now(void)
+{
+	struct mono mono;
+	struct wall wall;
+
+	clock_both(&mono, &wall);
+	return wall.ns - mono.ns;
+}
+
+static bool print_events(struct console *console, struct feed *feed, uint64_t ahead)
+{
+	struct {
+		struct event event;
+		char text[EVENT_TEXT_MAX];
+	} record;
+	unsigned printed;
+
+	for (printed = 0; printed < EVENTS_A_LOOK; printed++) {
+		size_t len = feed_take(feed, &record, sizeof(record));
+		struct console_line line;
+
+		if (len == 0)
+			break;
+		line = line_begin(console);
+		console->format->event(&line, &console->self, &record.event, record.text,
+				       len - sizeof(record.event),
+				       (struct wall){record.event.at.ns + ahead});
+		line_end(console, &line);
+	}
+	return printed > 0;
+}
+
+static bool print_notes(struct console *console, uint64_t ahead)
+{
+	struct note note;
+	unsigned printed;
+
+	for (printed = 0; printed < EVENTS_A_LOOK; printed++) {
+		struct console_line line;
+
+		if (feed_take(&console->house->verdicts, &note, sizeof(note)) == 0)
+			break;
+		line = line_begin(console);
+		console->format->note(&line, &console->self, &note, ahead);
+		line_end(console, &line);
+	}
+	return printed > 0;
+}
+
+static void print_lost(struct console *console, uint64_t ahead)
+{
+	struct house *house = console->house;
+	uint64_t lost = atomic_load(&house->verdicts.lost) + atomic_load(&house->own.lost);
+	struct console_line line;
+
+	for (unsigned i = 0; i < house->workers_count; i++)
+		lost += atomic_load(&house->workers[i]->feed.lost);
+	if (lost == console->told_lost)
+		return;
+	line = line_begin(console);
+	console->format->dropped(&line, &console->self, lost - console->told_lost,
+				 (struct wall){clock_mono().ns + ahead});
+	line_end(console, &line);
+	console->told_lost = lost;
+}
+
+/* Everything there is, once around. What workers saw comes before what was judged of it. */
+static bool look(struct console *console)
+{
+	struct house *house = console->house;
+	uint64_t ahead = ahead_now();
+	bool any = false;
+
+	for (unsigned i = 0; i < house->workers_count; i++)
+		any |= print_events(console, &house->workers[i]->feed, ahead);
+	any |= print_events(console, &house->own, ahead);
+	any |= print_notes(console, ahead);
+	print_lost(console, ahead);
+	flush(console);
+	return any;
+}
+
+static void *run(void *context)
+{
+	struct console *console = context;
+	struct house *house = console->house;
+
+	for (;;) {
+		bool ending = atomic_load(&console->ending);
+
+		while (look(console))
+			;
+		if (ending)
+			break;
+		/* Whoever writes after this wakes us; what was written just before is seen by one more look. */
+		atomic_store(&house->console_sleeps, true);
+		if (!look(console) && !atomic_load(&console->ending))
+			while (sem_wait(&house->console_wanted) != 0 && errno == EINTR)
+				;
+		atomic_store(&house->console_sleeps, false);
+	}
+	sem_post(&console->ended);
+	return NULL;
+}
+
+int console_open(struct console *console, struct house *house, const struct console_format *format,
+		 const struct console_self *self, const struct console_ready *ready)
+{
+	struct console_line line;
+	int error;
+
+	console->house = house;
+	console->format = format;
+	console->self = *self;
+	console->len = 0;
+	console->broken = false;
+	console->told_lost = 0;
+	atomic_init(&console->ending, false);
+	sem_init(&console->ended, 0, 0);
+	line = line_begin(console);
+	format->ready(&line, self, ready, clock_wall());
+	line_end(console, &line);
+	error = pthread_create(&console->thread, NULL, run, console);
+	return -error;
+}
+
+void console_close(struct console *console)
+{
+	struct timespec until;
+	struct console_line line;
+
+	atomic_store(&console->ending, true);
+	sem_post(&console->house->console_wanted);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += 1;
+	if (sem_clockwait(&console->ended, CLOCK_MONOTONIC, &until) != 0) {
+		/* It hangs in a write that nobody reads; it ends with the process. */
+		pthread_detach(console->thread);
+		return;
+	}
+	pthread_join(console->thread, NULL);
+	line = line_begin(console);
+	console->format->stopped(&line, &console->self, clock_wall());
+	line_end(console, &line);
+	flush(console);
+	sem_destroy(&console->ended);
+}

@@ -1,0 +1,113 @@
+/*
+ * Nobody is judged here while anything of theirs may be unheard: not while bytes wait in their socket, and, for a client
+ * with a name, who may be back on a session of another worker, not before every worker has heard all that had arrived.
+ */
+
+#include "server/judge.h"
+
+#include "server/farewell.h"
+
+/* How soon one that could not be judged is looked at again. */
+#define LOOK_AGAIN_MS 2
+
+/* In one turn so many are judged at most; the rest in the next one, after hearing again. */
+#define JUDGED_A_TURN 4096
+
+static void wake_others(const struct worker *worker)
+{
+	for (unsigned i = 0; i < worker->house->workers_count; i++)
+		if (i != worker->index && worker->house->workers[i] != NULL)
+			worker_wake(worker->house->workers[i]);
+}
+
+static bool all_heard(struct worker *worker, const struct session *session, struct mono since)
+{
+	bool heard = true;
+
+	if (session->client == CLIENT_NONE)
+		return true;
+	house_lock(worker->house);
+	heard = directory_all_heard(worker->house->directory, since);
+	house_unlock(worker->house);
+	if (!heard)
+		wake_others(worker);
+	return heard;
+}
+
+static void judge_silent(struct worker *worker, uint32_t slot, enum due due,
+			 const struct engine_view *view)
+{
+	struct session *session = &worker->seats[slot].session;
+	struct peer_view peer = {view->is_tcp, view->unanswered, view->answered_ms};
+	enum reason reason = REASON_NONE;
+
+	if (view->unheard ||
+	    !all_heard(worker, session, watch_due_since(&worker->watch, slot, due))) {
+		watch_wait(&worker->watch, slot, LOOK_AGAIN_MS);
+		return;
+	}
+	house_lock(worker->house);
+	if (due == DUE_LATE)
+		watch_late(&worker->watch, slot);
+	else
+		reason = watch_judge(&worker->watch, slot, &peer);
+	house_unlock(worker->house);
+	if (reason != REASON_NONE)
+		farewell_drop(worker, slot, reason);
+	else if (due == DUE_LATE)
+		/* Its host is asked from now on, so that there is an answer, or none, by the deadline. */
+		worker->kind->tune(worker->engine, (struct connection){slot, session->generation},
+				   1, 0);
+}
+
+static void judge(struct worker *worker, uint32_t slot, enum due due)
+{
+	struct connection connection = {slot, worker->seats[slot].session.generation};
+	struct engine_view view;
+
+	if (worker->kind->ask(worker->engine, connection, &view) != 0) {
+		/* Its end is on its way up. */
+		watch_wait(&worker->watch, slot, LOOK_AGAIN_MS);
+	} else if (due == DUE_STUCK) {
+		struct peer_view peer = {view.is_tcp, view.unanswered, view.answered_ms};
+
+		farewell_drop(worker, slot, watch_judge_stuck(&worker->watch, slot, &peer));
+	} else {
+		judge_silent(worker, slot, due, &view);
+	}
+}
+
+void judge_turn(struct worker *worker)
+{
+	struct house *house = worker->house;
+	uint32_t slot;
+	enum due due;
+	bool more;
+
+	do {
+		house_lock(house);
+		more = directory_turn(house->directory, worker->index, worker->watch.now,
+				      worker->watch.awake);
+		worker->directory_ms = directory_next_ms(house->directory);
+		house_unlock(house);
+	} while (more);
+	if (worker->directory_ms == 0)
+		/* Something is due, and waits for a worker that has not looked since. */
+		wake_others(worker);
+	for (unsigned judged = 0; judged < JUDGED_A_TURN; judged++) {
+		due = watch_due(&worker->watch, &slot);
+		if (due == DUE_NOTHING)
+			break;
+		judge(worker, slot, due);
+	}
+}
+
+struct mono judge_next(const struct worker *worker)
+{
+	struct mono next = mono_earlier(watch_next(&worker->watch), farewell_next(worker));
+	uint64_t wait_ms = worker->directory_ms > 0 ? worker->directory_ms : LOOK_AGAIN_MS;
+
+	if (wait_ms < MS_PER_S)
+		next = mono_earlier(next, mono_after(worker->watch.now, wait_ms * NS_PER_MS));
+	return next;
+}
