@@ -28,6 +28,7 @@ int house_open(struct house *house, const struct directory_config *config, struc
 	if (memory == NULL || feed == NULL || own == NULL)
 		goto fail_memory;
 	house->directory = directory_init(memory, config, now);
+	house->directory_bytes = directory_bytes(config);
 	feed_init(&house->verdicts, feed, VERDICTS_FEED_BYTES);
 	feed_init(&house->own, own, OWN_FEED_BYTES);
 	pthread_mutex_init(&house->lock, NULL);
@@ -52,7 +53,7 @@ void house_close(struct house *house)
 	pthread_mutex_destroy(&house->lock);
 	munmap(house->verdicts.memory, VERDICTS_FEED_BYTES);
 	munmap(house->own.memory, OWN_FEED_BYTES);
-	/* The directory's memory is as long as the process: its size is known to its configuration alone. */
+	munmap(house->directory, house->directory_bytes);
 }
 
 void house_lock(struct house *house)

@@ -21,6 +21,7 @@ struct worker;
 struct house {
 	pthread_mutex_t lock;
 	struct directory *directory;
+	size_t directory_bytes;
 	struct feed verdicts; /* struct note; written under the lock */
 	struct feed own;      /* struct event; written by the main thread */
 	struct worker **workers;
