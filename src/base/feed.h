@@ -24,14 +24,19 @@ struct feed {
 /* `size` is a power of two; the memory is the caller's and need not be touched. */
 void feed_init(struct feed *feed, void *memory, size_t size);
 
-/* Copies a record of two parts (the second may be empty). False where it did not fit. */
-bool feed_put(struct feed *feed, const void *first, size_t first_len, const void *second, size_t second_len);
+/*
+ * Copies a record of two parts, of which one may be empty: there are no empty records. False where it did not fit, now or
+ * ever.
+ */
+bool feed_put(struct feed *feed, const void *first, size_t first_len, const void *second,
+	      size_t second_len);
 
-/* Whether there is room for `bytes` more and for `spare` beside. */
+/* Whether there is room for a record of `bytes` now, and for `spare` beside. The writer's to ask. */
 bool feed_has_room(struct feed *feed, size_t bytes, size_t spare);
 
 /*
- * Copies the oldest record to `record` and returns its length; 0: there is none. A record longer than `size` is cut.
+ * Copies the oldest record to `record` and returns how many bytes; 0: there is none. A record longer than `size` is cut,
+ * and the rest of it is gone.
  */
 size_t feed_take(struct feed *feed, void *record, size_t size);
 

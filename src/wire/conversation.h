@@ -54,18 +54,17 @@ struct slice {
 };
 
 enum heard {
-	HEARD_ALL,     /* all bytes are used up; nothing special in them */
-	HEARD_MESSAGE, /* one message; only where `each` was asked for */
-	HEARD_ID, /* `id`, alone or with a blank after it, whose reply is owed: the caller decides */
+	HEARD_ALL,	/* all bytes are used up; nothing special in them */
+	HEARD_MESSAGE,	/* one message; only where `each` was asked for */
+	HEARD_ID,	/* `id` or one that begins so, its reply owed: the caller decides */
 	HEARD_STOP,	/* the message `stop`, whose answer is owed: nothing after it is heard */
 	HEARD_TOO_LONG, /* longer than it may be; the error is owed: nothing after it is heard */
 };
 
 struct hearing {
 	enum heard what;
-	uint32_t
-		messages; /* how many this call took, the special one counted; one too long is none */
-	size_t used;	  /* bytes of the input taken by this call */
+	uint32_t messages; /* how many it took, the special one counted; too long is none */
+	size_t used;	   /* bytes of the input taken by this call */
 	/*
 	 * The text of HEARD_MESSAGE, HEARD_ID and HEARD_STOP without its end: CR LF or LF; in raw, all CR, LF and NUL
 	 * that it ends with. Borrowed from the input or from the head until the next call for any conversation. `len` is
