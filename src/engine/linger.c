@@ -10,7 +10,7 @@
 
 #define REST_FIRST 8 /* windows */
 
-void linger_init(struct linger *linger, uint64_t most_ns, struct mono now)
+void linger_init(struct linger_policy *linger, uint64_t most_ns, struct mono now)
 {
 	memset(linger, 0, sizeof(*linger));
 	linger->most_ns = most_ns;
@@ -19,14 +19,14 @@ void linger_init(struct linger *linger, uint64_t most_ns, struct mono now)
 }
 
 /* Long enough to gather enough at this rate, and no longer. */
-static uint64_t moment(const struct linger *linger, uint64_t rate)
+static uint64_t moment(const struct linger_policy *linger, uint64_t rate)
 {
 	uint64_t ns = LINGER_ENOUGH * NS_PER_S / rate;
 
 	return ns < linger->most_ns ? ns : linger->most_ns;
 }
 
-static bool is_worth_trying(const struct linger *linger, uint64_t rate)
+static bool is_worth_trying(const struct linger_policy *linger, uint64_t rate)
 {
 	return rate * linger->most_ns >= LINGER_WORTH * NS_PER_S &&
 	       linger->events < (uint64_t)linger->turns * (LINGER_ENOUGH / 2) &&
@@ -34,20 +34,20 @@ static bool is_worth_trying(const struct linger *linger, uint64_t rate)
 }
 
 /* Fewer than were hoped for came together, or the clients speak more slowly for it. */
-static bool has_failed(const struct linger *linger, uint64_t rate)
+static bool has_failed(const struct linger_policy *linger, uint64_t rate)
 {
 	return linger->events < (uint64_t)linger->turns * LINGER_WORTH ||
 	       rate < linger->rate - linger->rate / 4;
 }
 
-static void begin(struct linger *linger, uint64_t rate)
+static void begin(struct linger_policy *linger, uint64_t rate)
 {
 	linger->rate = rate;
 	linger->gather_ns = moment(linger, rate);
 	linger->trust = LINGER_TRUST;
 }
 
-static void rest(struct linger *linger)
+static void rest(struct linger_policy *linger)
 {
 	linger->gather_ns = 0;
 	linger->rest = linger->rest_next;
@@ -55,13 +55,13 @@ static void rest(struct linger *linger)
 		linger->rest_next *= 2;
 }
 
-static void go_on(struct linger *linger, uint64_t rate)
+static void go_on(struct linger_policy *linger, uint64_t rate)
 {
 	linger->rest_next = REST_FIRST;
 	linger->gather_ns = --linger->trust > 0 ? moment(linger, rate) : 0;
 }
 
-static void decide(struct linger *linger, uint64_t rate)
+static void decide(struct linger_policy *linger, uint64_t rate)
 {
 	if (linger->gather_ns > 0) {
 		if (has_failed(linger, rate))
@@ -75,7 +75,7 @@ static void decide(struct linger *linger, uint64_t rate)
 	}
 }
 
-uint64_t linger_turn(struct linger *linger, struct mono now)
+uint64_t linger_turn(struct linger_policy *linger, struct mono now)
 {
 	uint64_t lasted = mono_between(linger->began, now);
 

@@ -25,7 +25,7 @@
 #define LINGER_TRUST                                                                               \
 	400 /* windows of gathering, after which the rate without it is measured anew */
 
-struct linger {
+struct linger_policy {
 	uint64_t most_ns;   /* the bound; 0: never gathers */
 	uint64_t gather_ns; /* for how long it gathers now; 0: not at all */
 	struct mono began;  /* the window */
@@ -38,16 +38,16 @@ struct linger {
 	uint32_t trust;	    /* windows of gathering that are left before it measures anew */
 };
 
-void linger_init(struct linger *linger, uint64_t most_ns, struct mono now);
+void linger_init(struct linger_policy *linger, uint64_t most_ns, struct mono now);
 
 /* A connection had something to say. */
-static inline void linger_event(struct linger *linger, uint32_t slot)
+static inline void linger_event(struct linger_policy *linger, uint32_t slot)
 {
 	linger->events++;
 	linger->different |= UINT64_C(1) << (slot * UINT32_C(0x9E3779B1) >> 26);
 }
 
 /* A turn is over, which woke at `now`. Returns for how many nanoseconds to gather before the next, 0: not at all. */
-uint64_t linger_turn(struct linger *linger, struct mono now);
+uint64_t linger_turn(struct linger_policy *linger, struct mono now);
 
 #endif

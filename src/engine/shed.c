@@ -116,6 +116,13 @@ void shed_see_off(struct shed *shed, struct mono now, int fd, bool ended)
 		(struct shed_parting){fd, ms_after(now, SHED_PARTING_MS)};
 }
 
+void shed_abort(int fd)
+{
+	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 /* Those that stay move up, in their order. */
 static void look_after_all(struct shed *shed, struct mono now)
 {

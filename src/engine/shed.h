@@ -23,9 +23,8 @@
 #include "base/time.h"
 #include "engine/engine.h"
 
-#define SHED_PAUSE_MS 50 /* how long accepting rests when it cannot even refuse */
-#define SHED_PARTING_MS                                                                            \
-	1000 /* a peer that closes on reading our end does it in a round trip or two */
+#define SHED_PAUSE_MS 50      /* how long accepting rests when it cannot even refuse */
+#define SHED_PARTING_MS 1000  /* a peer that closes on our end does so in a round trip or two */
 #define SHED_PARTINGS_MAX 256 /* descriptors that peers who do not close may keep for that long */
 #define SHED_LOOK_MS 25	      /* how often those that are parting are looked at */
 
@@ -79,6 +78,9 @@ void shed_refuse(struct shed *shed, unsigned listener, struct mono now, int fd);
  * nothing may be armed for any more. `ended`: the end of the peer's stream has been received.
  */
 void shed_see_off(struct shed *shed, struct mono now, int fd, bool ended);
+
+/* Makes close(2) forget what was not sent, by a reset. */
+void shed_abort(int fd);
 
 /* Looks after those that are parting where it is time to. To be called once a turn; cheap when there is nothing. */
 void shed_turn(struct shed *shed, struct mono now);
