@@ -7,6 +7,8 @@ import re
 PASSED = re.compile(r"^\[       OK \] (.+)$", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] ([^ \n]+)$", re.M)
 SKIPPED = re.compile(r"^\[  SKIPPED \] ([^ \n]+)$", re.M)
+# Those of our own tools: a name, and what is wrong below it, set in.
+NAMED = re.compile(r"^FAILED: (.+)((?:\n    .*)*)", re.M)
 SUM = re.compile(r"^(\d+) passed, (\d+) failed\b", re.M)
 
 
@@ -60,8 +62,12 @@ def count_program(count, name, text, good, why="", again=None):
     passed, failed = len(PASSED.findall(text)), list(dict.fromkeys(FAILED.findall(text)))
     sums = SUM.findall(text)
     if not passed and not failed and sums:
-        passed = sum(int(p) for p, _ in sums)
-        failed = ["one of its cases"] * sum(int(f) for _, f in sums)
+        passed, lost = sum(int(p) for p, _ in sums), sum(int(f) for _, f in sums)
+        named = NAMED.findall(text)[:lost]
+        for case, wrong in named:
+            count.bad(f"{name}: {case}", wrong.strip("\n"), again)
+        failed = ["one of its cases"] * (lost - len(named))
+        good = good or bool(named)
     skipped = list(dict.fromkeys(SKIPPED.findall(text)))
     count.passed += passed
     count.skipped += [f"{name}: {case}" for case in skipped]
