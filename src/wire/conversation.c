@@ -160,8 +160,9 @@ static void hear_message(struct conversation *conversation, struct hearing *hear
 
 static void hear_too_long(struct conversation *conversation, struct hearing *hearing, size_t len)
 {
-	hearing->what = HEARD_TOO_LONG;
-	hearing->used = len;
+	*hearing = (struct hearing){
+		.what = HEARD_TOO_LONG, .messages = hearing->messages, .used = len};
+	conversation->tail = 0;
 	conversation_finish(conversation, FINAL_TOO_LONG);
 }
 
