@@ -318,8 +318,11 @@ int connect_main(int argc, char **argv)
 					  .connect_timeout_ms = 10 * MS_PER_S,
 					  .reply_timeout_ms = 60 * MS_PER_S,
 					  .reconnect_max_ms = 30 * MS_PER_S};
+	static char name[] = "lifeline connect";
 	int status, error;
 
+	/* For what getopt_long has to say. */
+	argv[0] = name;
 	if (!read_options(&options, argc, argv, &status))
 		return status;
 	fill_standard_descriptors();

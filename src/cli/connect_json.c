@@ -48,7 +48,7 @@ static json_t *text_of(const char *bytes, size_t len)
 /* Takes the object. */
 static char *line_of(json_t *object)
 {
-	char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	char *line = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 
 	json_decref(object);
 	return line;

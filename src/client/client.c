@@ -126,7 +126,8 @@ const char *client_output(const struct client *client, size_t *len)
 void client_sent(struct client *client, size_t bytes, struct mono now)
 {
 	window_sent(&client->window, bytes, now);
-	client->said_at = now;
+	if (bytes > 0)
+		client->said_at = now;
 }
 
 size_t client_received(struct client *client, const char *bytes, size_t len, struct mono now)

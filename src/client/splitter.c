@@ -167,6 +167,18 @@ static size_t before_last_stop(const char *text, size_t len)
 	return len;
 }
 
+/* The length of a `retry` with its number that something is glued to; 0 where there is none. */
+static size_t before_glued(const char *text, size_t len)
+{
+	size_t end = strlen(RETRY);
+
+	if (!begins(text, len, RETRY))
+		return 0;
+	while (end < len && text[end] >= '0' && text[end] <= '9')
+		end++;
+	return end > strlen(RETRY) && end < len ? end : 0;
+}
+
 /* The beginning of a word of the protocol waits for the rest of it as long as the server is there. */
 static bool is_beginning(const char *text, size_t len)
 {
@@ -187,6 +199,9 @@ static bool take_raw(struct splitter *splitter, struct saying *saying)
 		return false;
 	if (reply == text)
 		return take(splitter, saying, strlen(KEEP_ALIVE), strlen(KEEP_ALIVE), false);
+	len = before_glued(text, waiting);
+	if (len > 0)
+		return take(splitter, saying, len, len, false);
 	if (reply)
 		len = (size_t)(reply - text);
 	else if (splitter->ended)
