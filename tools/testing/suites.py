@@ -52,6 +52,8 @@ def form(suite):
     if built(suite, "gcc"):
         command(suite, "symbols", "tools/gates/symbols", builds.folder("gcc"))
         command(suite, "symbols --prove", "tools/gates/symbols", builds.folder("gcc"), "--prove")
+        command(suite, "options", "tools/gates/options", builds.program("gcc"))
+        command(suite, "options --prove", "tools/gates/options", builds.program("gcc"), "--prove")
     for script in files("tools/setup", "tools/completion/lifeline.bash", ".ci/run"):
         command(suite, script, "bash", "-n", script)
 
