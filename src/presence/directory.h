@@ -38,7 +38,7 @@ struct directory_config {
 	unsigned suspect_share;     /* --suspect-share, per cent; 0: nobody is suspected */
 	unsigned suspect_min;       /* clients, at least */
 	uint64_t suspect_hold_ms;   /* --suspect-hold */
-	unsigned flap_changes;      /* --flap; 0: nobody flaps */
+	unsigned flap_changes;      /* --flap, at most 100; 0: nobody flaps */
 	uint64_t flap_window_ms;    /* --flap-window */
 	uint8_t seed[16];           /* of the hash of names: random, so that nobody can choose collisions */
 };
@@ -57,7 +57,10 @@ const struct note *directory_take_note(struct directory *directory);
  */
 bool directory_turn(struct directory *directory, unsigned worker, struct mono now, struct awake awake);
 
-/* Awake milliseconds until directory_turn has something to judge; UINT64_MAX: nothing. For every worker's wait. */
+/*
+ * Milliseconds from the latest turn until directory_turn has something to judge; UINT64_MAX: nothing. For every worker's
+ * wait. 0: something is due, and waits for a worker that has not looked since.
+ */
 uint64_t directory_next_ms(const struct directory *directory);
 
 /* Whether every worker has heard all that had arrived by `time`. */
@@ -86,11 +89,15 @@ struct known {
 	uint64_t every_ms, grace_ms;
 	uint32_t rejoined;
 	bool flapping;
-	struct mono since, heard;
+	struct mono since;        /* its last verdict */
+	struct mono heard;        /* as of its last verdict: messages do not touch the directory */
 };
 /* Finds one by name, or walks all (cursor 0 begins; false at the end). */
 bool directory_find(const struct directory *directory, const char *name, size_t len, struct known *known);
 bool directory_walk(const struct directory *directory, uint32_t *cursor, struct known *known);
+
+/* The name of a session's client (session.client), "" for CLIENT_NONE. Borrowed until the next call. */
+const char *directory_name(const struct directory *directory, uint32_t client);
 
 /* Asserts all invariants. For tests. */
 void directory_check(const struct directory *directory);

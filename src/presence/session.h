@@ -5,6 +5,7 @@
  * What the server keeps of one connection, beside the conversation. An idle anonymous session owns nothing else.
  */
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "base/address.h"
@@ -26,10 +27,12 @@ struct session {
 	uint32_t owing_ms;      /* awake time (its low 32 bits) since which it takes nothing of what it is owed; 0: it does */
 	uint32_t held_ms;       /* how long a suspect is held, from its deadline on */
 	struct address peer;
-	uint8_t state;          /* enum state: alive, late or suspect */
+	uint8_t state;          /* enum state: alive, late or suspect; gone once it is judged and not ended yet */
 	uint8_t ending;         /* enum reason, once it is decided why the session ends; else REASON_NONE */
 	uint8_t listener;
 	uint8_t names;          /* how many it has had */
 };
+
+static_assert(sizeof(struct session) <= 96, "an idle client's budget is 128 bytes, with its conversation");
 
 #endif

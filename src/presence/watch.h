@@ -28,6 +28,17 @@
 /* A session may have this many names, one after the other: each is remembered, and renaming is no way to fill that. */
 #define SESSION_NAMES_MAX 8
 
+/* The latest stalls are remembered, so that times before them are told right. */
+#define WATCH_STALLS_KEPT 4
+
+struct stall {
+	struct awake at; /* awake time stood still here */
+	uint64_t ns;
+};
+
+/* However far the next deadline: a turn comes so often, lest a stall hide in a long wait. */
+#define WATCH_TURN_MAX_NS NS_PER_S
+
 struct watch {
 	struct directory *directory;
 	unsigned worker;
@@ -37,14 +48,19 @@ struct watch {
 	struct wheel wheel;
 	struct mono now;      /* this turn's reading */
 	struct awake awake;   /* the same in awake time */
+	struct mono start;    /* when awake time was 0 */
 	struct mono promised; /* by when this turn was to begin */
 	uint64_t away_ns;     /* how long the server was away, in all */
 	uint32_t stalls;
-	uint64_t send_timeout_ms;
 	uint32_t live; /* sessions in it */
+	uint64_t send_timeout_ms;
+	struct stall last_stalls[WATCH_STALLS_KEPT]; /* the latest first */
+	uint32_t given; /* given out by watch_due and not answered yet; WHEEL_NONE */
 };
 
-/* `sessions`: `count` zeroed sessions that follow each other by `stride` bytes. */
+/*
+ * `sessions`: `count` zeroed sessions that follow each other by `stride` bytes. A send_timeout_ms of 0: nobody is stuck.
+ */
 void watch_init(struct watch *watch, struct directory *directory, unsigned worker, void *sessions, size_t stride,
 		uint32_t count, uint64_t send_timeout_ms, struct mono now);
 
@@ -95,7 +111,8 @@ enum named {
 
 /*
  * [directory] The session says its name, or another one, or the same again (perhaps with another rhythm).
- * A name that it had before is given up, as if its session had ended by stop: final at once.
+ * A name that it had before is given up, as if its session had ended by stop: final at once. What is refused changes
+ * nothing. A session that was displaced itself is not heard: its end is on its way.
  */
 enum named watch_name(struct watch *watch, uint32_t slot, const struct naming *naming, struct displaced *displaced);
 
@@ -107,7 +124,8 @@ void watch_owing_cleared(struct watch *watch, uint32_t slot);
 /*
  * [directory] The session ends now, for this reason; its place is empty afterwards. The client is gone at once where
  * the reason is final (stopped, refused, malformed, drained, ...), else after --rejoin (closed, reset); an anonymous
- * client is gone at once. For `replaced` the client, who is on a newer session, keeps its state.
+ * client is gone at once. For `replaced` the client, who is on a newer session, keeps its state. A session that was
+ * displaced ends without a word, whatever the reason; one that was judged gone is not told of twice.
  */
 void watch_end(struct watch *watch, uint32_t slot, enum reason reason);
 
@@ -127,7 +145,7 @@ enum due watch_due(struct watch *watch, uint32_t *slot);
 /* Since when in this machine's time it is due, for what watch_due gave out. */
 struct mono watch_due_since(const struct watch *watch, uint32_t slot, enum due due);
 
-/* Not now: something of it is unheard, or another worker has not looked yet. It is given out again after `ms`. */
+/* Not now: something of it is unheard, or another worker has not looked yet. It is given out again after `ms`, at most a second. */
 void watch_wait(struct watch *watch, uint32_t slot, unsigned ms);
 
 /* [directory] It is late. */
@@ -143,13 +161,14 @@ struct peer_view {
 /*
  * [directory] Its deadline has passed. REASON_NONE: it is suspect and held. Else why it is gone (hung or unreachable):
  * the verdict is told, and the worker is to close the connection at once and call watch_end with that same reason.
+ * REASON_REPLACED where it was displaced meanwhile: likewise, but nothing is told.
  */
 enum reason watch_judge(struct watch *watch, uint32_t slot, const struct peer_view *view);
 
 /* Why one that takes nothing ends: slow, or unreachable where its host acknowledges nothing. */
 enum reason watch_judge_stuck(const struct watch *watch, uint32_t slot, const struct peer_view *view);
 
-/* By when the next turn must come for the sake of the wheel. */
+/* By when the next turn must come: for the sake of the wheel, and of seeing stalls at most WATCH_TURN_MAX_NS from now. */
 struct mono watch_next(const struct watch *watch);
 
 /* Asserts all invariants of the watch and of its sessions. For tests. */

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define WHEEL_NONE UINT32_MAX
-#define WHEEL_SPAN_MS (UINT64_C(1) << 36) /* some two years */
+#define WHEEL_SPAN_MS (UINT64_C(63) << 30) /* some two years: one slot short of the highest level's round */
 
 struct wheel_node {
 	uint32_t next, prev; /* index of the neighbours; a node that is not armed has prev == WHEEL_NONE */
@@ -31,7 +31,7 @@ struct wheel {
 	char *nodes; /* the first node */
 	size_t stride;
 	uint64_t now_ms;
-	uint32_t armed;                              /* how many nodes are armed */
+	uint32_t armed;                              /* how many nodes are armed, ready ones among them */
 	uint64_t filled[WHEEL_LEVELS];               /* a bit for each slot that is not empty */
 	uint32_t slots[WHEEL_LEVELS][WHEEL_SLOTS];   /* first node of each, WHEEL_NONE where empty */
 	uint32_t ready;                              /* those that fell due and were not taken yet, in order */
@@ -45,7 +45,7 @@ void wheel_node_init(struct wheel *wheel, uint32_t index);
 
 bool wheel_is_armed(const struct wheel *wheel, uint32_t index);
 
-/* Arms it, or moves it. A time that has passed falls due in the next turn. */
+/* Arms it, or moves it. A time that has passed falls due with the next tick. */
 void wheel_arm(struct wheel *wheel, uint32_t index, uint64_t due_ms);
 void wheel_disarm(struct wheel *wheel, uint32_t index);
 

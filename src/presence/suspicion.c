@@ -1,0 +1,235 @@
+/*
+ * Mass silence: when many fall silent at once, the network between them and us is more likely gone than all of them.
+ *
+ * Clients that fall silent together come due one by one, over up to `every`: the first one is to be recognized though
+ * the others are not due yet. By then those are late that should have spoken within the last `grace`. So each client
+ * is reckoned with the share of it that is expected to speak within a grace,
+ *
+ *     expected = sum of min(1, grace / every)           over all with a session
+ *     share    = (late + suspect + fallen) / expected   at most 1
+ *     number   = share * clients
+ *
+ * and it is the network where share and number are large. `fallen` are those who were judged gone by silence, before
+ * there were enough; they fade within a grace. One tally is kept for each group and one for all.
+ *
+ * A partition is told once, for a group or for all, and is over when nobody is suspect under its roof any more.
+ */
+
+#include "presence/directory_state.h"
+
+#include <string.h>
+
+/*
+ * So many at least: where `grace` is small against `every`, next to nobody is expected, and two that die in the same
+ * moment would be all of them. Two may share a host; three at once, and nobody else heard, is more than that.
+ */
+#define SILENT_MIN 3
+
+uint64_t suspicion_expected(const struct member *member)
+{
+	uint64_t expected;
+
+	if (member->grace_ms >= member->every_ms)
+		return ONE;
+	expected = member->grace_ms * ONE / member->every_ms;
+	return expected > 0 ? expected : 1;
+}
+
+static bool is_silent(const struct member *member)
+{
+	return member->state == STATE_LATE || member->state == STATE_SUSPECT;
+}
+
+static void tally_add(struct tally *tally, const struct member *member)
+{
+	tally->clients++;
+	tally->silent += is_silent(member);
+	tally->expected += suspicion_expected(member);
+	tally->grace_ms += member->grace_ms;
+}
+
+static void tally_remove(struct tally *tally, const struct member *member)
+{
+	tally->clients--;
+	tally->silent -= is_silent(member);
+	tally->expected -= suspicion_expected(member);
+	tally->grace_ms -= member->grace_ms;
+}
+
+static void tally_subtract(struct tally *tally, const struct tally *other)
+{
+	tally->clients -= other->clients;
+	tally->silent -= other->silent;
+	tally->expected -= other->expected;
+	tally->grace_ms -= other->grace_ms;
+}
+
+static struct tally *group_tally(struct directory *directory, const struct member *member)
+{
+	return member->group == GROUP_NONE ? NULL : &directory->groups[member->group].tally;
+}
+
+static struct tally *roof(struct directory *directory, const struct member *member)
+{
+	return member->scope == SCOPE_GROUP ? group_tally(directory, member) : &directory->all;
+}
+
+void suspicion_enter(struct directory *directory, const struct member *member)
+{
+	struct tally *group = group_tally(directory, member);
+
+	tally_add(&directory->all, member);
+	if (group != NULL) {
+		tally_add(group, member);
+		if (group->told)
+			tally_add(&directory->explained, member);
+	}
+	if (member->state == STATE_SUSPECT)
+		roof(directory, member)->suspects++;
+}
+
+/* The partition is over when nobody is suspect any more. */
+static void one_suspect_less(struct directory *directory, struct tally *tally)
+{
+	if (--tally->suspects > 0)
+		return;
+	if (tally->told && tally != &directory->all)
+		tally_subtract(&directory->explained, tally);
+	tally->told = false;
+}
+
+void suspicion_leave(struct directory *directory, const struct member *member)
+{
+	struct tally *group = group_tally(directory, member);
+
+	tally_remove(&directory->all, member);
+	if (group != NULL) {
+		tally_remove(group, member);
+		if (group->told)
+			tally_remove(&directory->explained, member);
+	}
+	if (member->state == STATE_SUSPECT)
+		one_suspect_less(directory, roof(directory, member));
+}
+
+/* Those who fell count less and less: after a grace (the mean one), little is left. */
+static void fade(struct tally *tally, uint64_t now_ms)
+{
+	uint64_t window_ms = tally->clients > 0 ? tally->grace_ms / tally->clients : 0;
+	uint64_t passed_ms = now_ms - tally->fallen_ms;
+
+	if (passed_ms >= window_ms)
+		tally->fallen = 0;
+	else
+		tally->fallen -= tally->fallen * passed_ms / window_ms;
+	tally->fallen_ms = now_ms;
+}
+
+static void tally_fell(struct tally *tally, uint64_t now_ms)
+{
+	fade(tally, now_ms);
+	tally->fallen += ONE;
+}
+
+void suspicion_fell(struct directory *directory, const struct member *member)
+{
+	struct tally *group = group_tally(directory, member);
+	uint64_t now_ms = directory_stamp_ms(directory);
+
+	tally_fell(&directory->all, now_ms);
+	if (group != NULL)
+		tally_fell(group, now_ms);
+}
+
+/* How many clients of it have fallen silent, reckoned from those who are seen to. */
+static uint64_t number_of(const struct tally *tally)
+{
+	uint64_t silent = tally->silent * ONE + tally->fallen;
+
+	if (silent >= tally->expected)
+		return tally->clients;
+	return tally->clients * silent / tally->expected;
+}
+
+static bool is_suspicious(const struct directory *directory, const struct tally *tally)
+{
+	uint64_t silent = tally->silent * ONE + tally->fallen;
+
+	return silent >= SILENT_MIN * ONE &&
+	       silent * 100 >= directory->config.suspect_share * tally->expected &&
+	       number_of(tally) >= directory->config.suspect_min;
+}
+
+/* Whether all those are suspicious too whose silence no group's partition explains; `but` is left out as well. */
+static bool rest_is_suspicious(const struct directory *directory, const struct tally *but)
+{
+	struct tally rest = directory->all;
+
+	rest.fallen = 0;
+	tally_subtract(&rest, &directory->explained);
+	if (but != NULL && !but->told)
+		tally_subtract(&rest, but);
+	return is_suspicious(directory, &rest);
+}
+
+static void tell(struct directory *directory, const struct member *member, struct tally *tally,
+		 struct mono now)
+{
+	struct note *note = notes_add(directory, NOTE_PARTITION, now);
+
+	note->happened = note->judged;
+	note->count = (uint32_t)number_of(tally);
+	if (tally != &directory->all) {
+		const struct group *group = &directory->groups[member->group];
+
+		note->group_len = group->len;
+		memcpy(note->group, group->name, (size_t)group->len + 1);
+	}
+}
+
+static enum scope choose(struct directory *directory, const struct member *member)
+{
+	const struct tally *group = group_tally(directory, member);
+	bool all_is, group_is;
+
+	fade(&directory->all, directory_stamp_ms(directory));
+	all_is = is_suspicious(directory, &directory->all);
+	if (group == NULL)
+		return all_is ? SCOPE_ALL : SCOPE_NONE;
+	fade(group_tally(directory, member), directory_stamp_ms(directory));
+	group_is = is_suspicious(directory, group);
+	if (!group_is)
+		return all_is ? SCOPE_ALL : SCOPE_NONE;
+	/* Its group alone, unless the others are silent as well. */
+	if (group->told || !all_is)
+		return SCOPE_GROUP;
+	return directory->all.told || rest_is_suspicious(directory, group) ? SCOPE_ALL
+									   : SCOPE_GROUP;
+}
+
+enum scope suspicion_judge(struct directory *directory, const struct member *member,
+			   struct mono now)
+{
+	enum scope scope;
+
+	if (directory->config.suspect_share == 0)
+		return SCOPE_NONE;
+	scope = choose(directory, member);
+	if (scope == SCOPE_GROUP) {
+		struct tally *group = group_tally(directory, member);
+
+		if (!group->told) {
+			tell(directory, member, group, now);
+			group->told = true;
+			directory->explained.clients += group->clients;
+			directory->explained.silent += group->silent;
+			directory->explained.expected += group->expected;
+			directory->explained.grace_ms += group->grace_ms;
+		}
+	} else if (scope == SCOPE_ALL && !directory->all.told &&
+		   rest_is_suspicious(directory, NULL)) {
+		tell(directory, member, &directory->all, now);
+		directory->all.told = true;
+	}
+	return scope;
+}
