@@ -57,6 +57,13 @@ def about(text, lines=60):
     return "\n".join(found[j] for j in kept[:3 * lines])
 
 
+def compiler_errors(text):
+    """What compiler, linker and meson complain of; all of it where they do so in words that are not known here."""
+    found = [line for line in text.splitlines()
+             if re.search(r"\berror\b|ERROR|^FAILED|undefined reference|multiple definition", line)]
+    return "\n".join(dict.fromkeys(found[:40])) or tail(text)
+
+
 def count_program(count, name, text, good, why="", again=None):
     """What a test program said: cmocka's lines, or a line `N passed, N failed`."""
     passed, failed = len(PASSED.findall(text)), list(dict.fromkeys(FAILED.findall(text)))

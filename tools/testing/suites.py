@@ -27,7 +27,7 @@ def files(*patterns):
 def built(suite, name, *targets):
     outcome = builds.make(suite.run, name, targets)
     if not outcome.good:
-        suite.count.bad(f"the {name} build: {outcome.why}", count.about(outcome.text))
+        suite.count.bad(f"the {name} build: {outcome.why}", count.compiler_errors(outcome.text))
     return outcome.good
 
 
