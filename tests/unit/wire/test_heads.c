@@ -54,11 +54,16 @@ static void slots_are_used_again(void **state)
 	assert_int_equal(heads_take(&heads), c);
 	assert_int_equal(heads_take(&heads), a);
 	assert_int_equal(heads.used, 3);
+	heads_give(&heads, a);
+	heads_give(&heads, b);
+	assert_int_equal(heads_take(&heads), b);
+	assert_int_equal(heads_take(&heads), a);
+	assert_int_equal(heads_take(&heads), 3);
 	heads_give(&heads, b);
 	for (int i = 0; i < 1000; i++)
 		heads_give(&heads, heads_take(&heads));
-	assert_int_equal(heads.used, 3);
-	assert_int_equal(heads.taken, 2);
+	assert_int_equal(heads.used, 4);
+	assert_int_equal(heads.taken, 3);
 	free(memory);
 }
 

@@ -51,6 +51,7 @@ static const struct stream nasty[] = {
 	STREAM("\xff\xfe\n\x8a\n\x0a"),
 	STREAM("\x73\x0b\x09\x0a\x8d\n"),
 	STREAM("\n\n\n\nstop\n\n"),
+	STREAM("\n\x0b\n\x0b\x0b\n\x09\x0b\n"),
 	STREAM("a\nb\nc\nd\ne\nf"),
 	STREAM("12345678\nid\n"),
 	STREAM("1234567\nstop\n"),
