@@ -64,8 +64,8 @@ def compiler_errors(text):
     return "\n".join(dict.fromkeys(found[:40])) or tail(text)
 
 
-def count_program(count, name, text, good, why="", again=None):
-    """What a test program said: cmocka's lines, or a line `N passed, N failed`."""
+def count_program(count, name, text, good, why="", again=None, is_one=False):
+    """What a test program said: cmocka's lines, or a line `N passed, N failed`; nothing, where it is one test."""
     passed, failed = len(PASSED.findall(text)), list(dict.fromkeys(FAILED.findall(text)))
     sums = SUM.findall(text)
     if not passed and not failed and sums:
@@ -74,7 +74,9 @@ def count_program(count, name, text, good, why="", again=None):
         for case, wrong in named:
             count.bad(f"{name}: {case}", wrong.strip("\n"), again)
         failed = ["one of its cases"] * (lost - len(named))
-        good = good or bool(named)
+        if named and not failed:
+            count.passed += passed
+            return
     skipped = list(dict.fromkeys(SKIPPED.findall(text)))
     count.passed += passed
     count.skipped += [f"{name}: {case}" for case in skipped]
@@ -82,6 +84,8 @@ def count_program(count, name, text, good, why="", again=None):
         count.bad(f"{name}: {case}", about(text), again)
     if not good and not failed:
         count.bad(f"{name}: {why}", tail(text), again)
+    elif good and is_one and not passed and not skipped:
+        count.good()
     elif good and not passed and not failed and not skipped:
         count.bad(f"{name}: printed no count", tail(text), again)
 
