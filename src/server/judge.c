@@ -52,7 +52,9 @@ static void judge_silent(struct worker *worker, uint32_t slot, enum due due,
 	else
 		reason = watch_judge(&worker->watch, slot, &peer);
 	house_unlock(worker->house);
-	if (reason != REASON_NONE)
+	if (reason == REASON_REPLACED)
+		farewell_say(worker, slot, reason, FINAL_STOP);
+	else if (reason != REASON_NONE)
 		farewell_drop(worker, slot, reason);
 	else if (due == DUE_LATE)
 		/* Its host is asked from now on, so that there is an answer, or none, by the deadline. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char *const habits[] = {"honest", "tardy",	  "hangs", "dies", "stops",
-				     "flaps",  "doubles", "deaf",  "rude"};
+				     "flaps",  "doubles", "roams", "deaf", "rude"};
 
 static uint64_t some_ms(struct world *world, uint64_t from, uint64_t to)
 {
@@ -85,6 +85,7 @@ static struct line *dial(struct world *world, unsigned index)
 		.client = index,
 		.connected = world->now,
 		.arrived = world->now,
+		.took = world->now,
 		.is_live = true,
 	};
 	line->socket = virtual_connect(virtual_of(line->worker), 0, &peer);
@@ -132,6 +133,7 @@ void actor_reads(struct world *world, struct line *line)
 	char bytes[4096];
 	size_t len;
 
+	line->took = world->now;
 	virtual_room(virtual_of(line->worker), line->socket,
 		     random_between(&world->random, 1, 4096));
 	while ((len = virtual_take(virtual_of(line->worker), line->socket, bytes, sizeof(bytes))) >
@@ -151,7 +153,7 @@ void actor_reads(struct world *world, struct line *line)
 			   line->socket, line->worker);
 }
 
-static void read_all(struct world *world)
+void actor_read_all(struct world *world)
 {
 	for (unsigned i = 0; i < world->lines_count; i++) {
 		struct line *line = &world->lines[i];
@@ -222,6 +224,29 @@ static void fall_silent(struct world *world, struct actor *actor)
 		  actor->host_dead ? " with its host" : "");
 }
 
+/* Its connection breaks. It is back at once, or later, or in the last moment in which that is no event. */
+static void flap(struct world *world, struct actor *actor)
+{
+	uint64_t rejoin_ms = world->config.rejoin_ms;
+	uint64_t away = some_ms(world, 1, random_chance(&world->random, 50) ? 300 : 20000);
+
+	if (rejoin_ms > 5 && random_chance(&world->random, 50))
+		away = rejoin_ms * NS_PER_MS - random_below(&world->random, 4 * NS_PER_MS);
+	hang_up(world, actor, random_chance(&world->random, 50) ? VIRTUAL_EOF : VIRTUAL_RESET);
+	actor->next = mono_after(world->now, away);
+}
+
+/* As one whose address has changed: the old session is just silent. */
+static void roam(struct world *world, struct actor *actor, struct line *line)
+{
+	uint64_t limit_ns = (actor->every_ms + actor->grace_ms) * NS_PER_MS;
+
+	line->is_live = false;
+	actor->line = -1;
+	actor->next =
+		mono_after(line->arrived, limit_ns - random_below(&world->random, 3 * NS_PER_MS));
+}
+
 /* What makes it special, now and then. True where it has set its own next time. */
 static bool special(struct world *world, unsigned index, struct line *line)
 {
@@ -240,11 +265,7 @@ static bool special(struct world *world, unsigned index, struct line *line)
 		stop(world, actor, line);
 		return true;
 	case HABIT_FLAPS:
-		hang_up(world, actor,
-			random_chance(&world->random, 50) ? VIRTUAL_EOF : VIRTUAL_RESET);
-		actor->next = mono_after(
-			world->now,
-			some_ms(world, 1, random_chance(&world->random, 50) ? 300 : 20000));
+		flap(world, actor);
 		return true;
 	case HABIT_DOUBLE:
 		if (actor->anonymous || world->config.refuse_duplicates)
@@ -253,6 +274,9 @@ static bool special(struct world *world, unsigned index, struct line *line)
 		line->is_live = false;
 		introduce(world, index, dial(world, index));
 		return false;
+	case HABIT_ROAMS:
+		roam(world, actor, line);
+		return true;
 	case HABIT_RUDE:
 		misbehave(world, actor, line);
 		return false;
@@ -270,7 +294,7 @@ void actor_act(struct world *world, unsigned index)
 		actor->next = mono_after(world->cut_until, some_ms(world, 1, 30));
 		return;
 	}
-	read_all(world);
+	actor_read_all(world);
 	/* A client sees that its connection is over, and dials again. */
 	if (line != NULL && virtual_is_closed(virtual_of(line->worker), line->socket)) {
 		line->is_live = false;

@@ -89,6 +89,10 @@ static void check_silence(struct world *world, const struct note *note, const st
 	uint64_t away_ns = stalled_between(world, line->arrived, note->judged);
 	uint64_t longest_ns = (limit_ms + hold_ms + SLACK_MS) * NS_PER_MS + away_ns;
 
+	/* One who takes nothing of what it is owed, and whose host acknowledges nothing, has another limit. */
+	if (note->reason == REASON_UNREACHABLE && silent_ns < limit_ms * NS_PER_MS &&
+	    mono_between(line->took, note->judged) >= world->send_timeout_ms * NS_PER_MS)
+		return;
 	if (silent_ns < limit_ms * NS_PER_MS)
 		truth_fail(world, "%s is %s after a silence of only %.3f s, its limit is %.3f s",
 			   note->name, state_word(note->to), (double)silent_ns / 1e9,
@@ -104,17 +108,16 @@ static void check_silence(struct world *world, const struct note *note, const st
 			   state_word(note->to));
 }
 
-/* A newer session of the same name, whose naming had arrived, must have been heard before. */
-static void check_no_newer(struct world *world, const struct note *note, const struct line *line)
+/* A newer session of the same name, whose naming had arrived before it was too late, must have been heard. */
+static void check_no_newer(struct world *world, const struct note *note, const struct line *line,
+			   struct mono too_late)
 {
 	for (unsigned i = 0; i < world->lines_count; i++) {
 		const struct line *other = &world->lines[i];
 
-		if (other->client == line->client && other != line &&
-		    other->named.ns > line->named.ns &&
-		    mono_before(mono_after(other->named, SLACK_MS * NS_PER_MS), note->judged) &&
-		    other->is_live && other->ended.ns == 0 &&
-		    !virtual_is_closed(virtual_of(other->worker), other->socket))
+		if (other->client == line->client && other->named.ns > line->named.ns &&
+		    mono_before(other->named, too_late) &&
+		    !virtual_is_shut(virtual_of(other->worker), other->socket))
 			truth_fail(world, "%s is %s though it came back on another session before",
 				   note->name, state_word(note->to));
 	}
@@ -159,6 +162,11 @@ static void check_verdict(struct world *world, const struct note *note)
 	if (!is_judged_by_silence(note)) {
 		if (note->to == STATE_GONE)
 			check_reason(world, note, line);
+		if (note->name_len > 0 && world->config.rejoin_ms > 0 &&
+		    (note->reason == REASON_CLOSED || note->reason == REASON_RESET))
+			check_no_newer(
+				world, note, line,
+				mono_after(note->happened, world->config.rejoin_ms * NS_PER_MS));
 		return;
 	}
 	limit_ms = actor->every_ms + (note->to == STATE_LATE ? 0 : actor->grace_ms);
@@ -172,7 +180,7 @@ static void check_verdict(struct world *world, const struct note *note)
 			      ? world->config.suspect_hold_ms
 			      : 0);
 	if (note->name_len > 0)
-		check_no_newer(world, note, line);
+		check_no_newer(world, note, line, note->happened);
 	if (note->to == STATE_GONE)
 		check_reason(world, note, line);
 }

@@ -158,6 +158,11 @@ bool virtual_is_closed(const struct virtual_engine *engine, uint32_t socket)
 	return of->closed && of->out_len == 0;
 }
 
+bool virtual_is_shut(const struct virtual_engine *engine, uint32_t socket)
+{
+	return engine->engine.sockets[socket].closed;
+}
+
 static bool has_news(const struct engine *engine, const struct virtual_socket *socket)
 {
 	if (socket->closed)

@@ -53,6 +53,9 @@ size_t virtual_take(struct virtual_engine *engine, uint32_t socket, char *bytes,
 /* The server has closed it, or refused it, and all that was sent has been taken. */
 bool virtual_is_closed(const struct virtual_engine *engine, uint32_t socket);
 
+/* The server has closed or refused it, whether the client has seen that or not. */
+bool virtual_is_shut(const struct virtual_engine *engine, uint32_t socket);
+
 /* Bytes or an end, or a newcomer, that the worker has not been told of. */
 bool virtual_has_unheard(const struct virtual_engine *engine, uint32_t socket);
 

@@ -88,7 +88,6 @@ static void open_server(struct world *world)
 		assert(error == 0);
 		world->house.workers[i] = &world->workers[i];
 		world->turn_at[i] = world->now;
-		world->promised[i] = world->now;
 	}
 	world->house.workers_count = world->workers_count;
 }
@@ -119,13 +118,10 @@ static void plan_turns(struct world *world)
 
 static void turn(struct world *world, unsigned worker)
 {
-	bool early = mono_before(world->now, world->promised[worker]);
-	bool partial = early && random_chance(&world->random, 25);
-
-	virtual_turn(virtual_of(worker), world->now, partial);
-	world->promised[worker] = virtual_wants(virtual_of(worker), world->now);
+	virtual_turn(virtual_of(worker), world->now, random_chance(&world->random, 20));
 	world->turn_at[worker] = (struct mono){UINT64_MAX};
 	truth_turned(world, worker);
+	actor_read_all(world);
 }
 
 static void begin_stall(struct world *world)
@@ -137,7 +133,7 @@ static void begin_stall(struct world *world)
 	if (world->stalls_count == WORLD_STALLS_MAX)
 		return;
 	world->stalled_until = mono_after(world->now, lasts * NS_PER_MS);
-	world->stalls[world->stalls_count++] = (struct stall){world->now, world->stalled_until};
+	world->stalls[world->stalls_count++] = (struct away){world->now, world->stalled_until};
 	world_say(world, "the server is stopped for %llu ms", (unsigned long long)lasts);
 }
 

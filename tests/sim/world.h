@@ -32,8 +32,9 @@ enum habit {
 	HABIT_STOPS,  /* says stop, and comes back later, perhaps */
 	HABIT_FLAPS, /* its connection breaks again and again; it comes back at once, or after a while */
 	HABIT_DOUBLE, /* comes again under its name while its old session is there */
-	HABIT_DEAF,   /* speaks much, and takes no reply */
-	HABIT_RUDE,   /* too long lines, bad ids, half-closes */
+	HABIT_ROAMS, /* leaves its session without a word, and is back on another just before it would be gone */
+	HABIT_DEAF, /* speaks much, and takes no reply */
+	HABIT_RUDE, /* too long lines, bad ids, half-closes */
 	HABIT_COUNT
 };
 
@@ -45,6 +46,7 @@ struct line {
 	unsigned client;
 	uint64_t tag; /* once the server has told it */
 	struct mono connected;
+	struct mono took;     /* when the client last took replies, or could have */
 	struct mono arrived;  /* when bytes last came into the server's host */
 	struct mono heard_by; /* the first turn of its worker after that; 0: not yet */
 	struct mono named;    /* when its `id` arrived; 0: never */
@@ -77,7 +79,7 @@ struct actor {
 	struct mono told_at;
 };
 
-struct stall {
+struct away {
 	struct mono from, to;
 };
 
@@ -91,12 +93,12 @@ struct world {
 	unsigned workers_count;
 	uint64_t send_timeout_ms;
 	struct mono now, until, faults_until;
-	struct mono turn_at[WORLD_WORKERS_MAX], promised[WORLD_WORKERS_MAX];
+	struct mono turn_at[WORLD_WORKERS_MAX];
 	struct actor actors[WORLD_CLIENTS_MAX];
 	unsigned actors_count;
 	struct line *lines;
 	unsigned lines_count;
-	struct stall stalls[WORLD_STALLS_MAX];
+	struct away stalls[WORLD_STALLS_MAX];
 	unsigned stalls_count;
 	struct mono stalled_until; /* the server does nothing before */
 	struct mono next_stall;
@@ -115,6 +117,8 @@ void actor_init(struct world *world, unsigned index);
 void actor_act(struct world *world, unsigned index);
 bool actor_is_cut(const struct world *world, const struct actor *actor, struct mono at);
 void actor_reads(struct world *world, struct line *line);
+/* All who can and want to take their replies do. */
+void actor_read_all(struct world *world);
 /* The faults are over: everybody who lives is honest from here on. */
 void actor_settle(struct world *world, unsigned index);
 
