@@ -20,7 +20,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,11 +27,10 @@
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "engine/linger.h"
-#include "engine/output.h"
+#include "engine/links.h"
 #include "engine/peer.h"
 #include "engine/shed.h"
 
-#define NONE UINT32_MAX
 #define EVENTS_MAX 512
 #define BUSY_EVENTS 32 /* a turn that brought as many is followed by one that does not wait */
 #define ACCEPTS_MAX 64 /* newcomers of one listener before the others have their turn */
@@ -43,33 +41,11 @@
 #define READABLE (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define GONE (EPOLLHUP | EPOLLERR)
 
-enum flag {
-	USED = 1 << 0,
-	HELD = 1 << 1,	  /* the worker wants no more for now */
-	ENDED = 1 << 2,	  /* the end of the stream was told */
-	CLOSING = 1 << 3, /* once all is sent */
-	BLOCKED = 1 << 4, /* the socket takes no more for now */
-	BROKEN =
-		1
-		<< 5, /* the socket takes no more ever: what it still holds is received, then it is over */
-	FLOOD = 1 << 6, /* in the turn's list of floods */
-	ARMED_IN = 1 << 7,
-	ARMED_OUT = 1 << 8,
-	MARKED = 1 << 9, /* in the list of marked ones */
-	DO_SEND = 1 << 10,
-	DO_CLOSE = 1 << 11,
-	DO_DROP = 1 << 12,
+enum epoll_flag {
+	ARMED_IN = LINK_ENGINES,
+	ARMED_OUT = LINK_ENGINES << 1,
+	FLOOD = LINK_ENGINES << 2, /* in the turn's list of floods */
 };
-
-struct link {
-	int32_t fd; /* of a free one: the next free one, -1 at the end */
-	uint32_t generation;
-	uint32_t next; /* of the marked ones */
-	uint16_t flags;
-	uint16_t error; /* of a broken one */
-};
-
-static_assert(sizeof(struct link) <= 24, "a connection costs no more");
 
 struct flood {
 	uint32_t slot;
@@ -80,13 +56,7 @@ struct flood {
 struct engine {
 	const struct engine_calls *calls;
 	void *worker;
-	struct link *links;
-	uint32_t max;
-	uint32_t used; /* slots ever taken: those beyond have not been touched */
-	uint32_t live;
-	int32_t free;	       /* the slot that was given back last; -1: none */
-	uint32_t marked_first; /* those with duties, oldest first */
-	uint32_t marked_last;
+	struct links links;
 	int epoll;
 	int waker;
 	atomic_bool woken;
@@ -114,79 +84,28 @@ struct engine {
 #define DATA_LISTENER(i) ((uint64_t)(i))
 #define DATA_WAKER ((uint64_t)UINT32_MAX)
 
-static uint64_t data_of(uint32_t slot, uint32_t generation)
+static struct link *link_at(const struct engine *engine, uint32_t slot)
 {
-	return (uint64_t)generation << 32 | slot;
-}
-
-/* ---- slots */
-
-static uint32_t take_slot(struct engine *engine)
-{
-	uint32_t slot;
-
-	if (engine->free >= 0) {
-		slot = (uint32_t)engine->free;
-		engine->free = engine->links[slot].fd;
-	} else if (engine->used < engine->max) {
-		slot = engine->used++;
-		engine->links[slot].generation = 1;
-		engine->links[slot].flags = 0;
-	} else {
-		return NONE;
-	}
-	engine->live++;
-	/* It may still be in the list of marked ones, from its life before. */
-	engine->links[slot].flags = USED | (engine->links[slot].flags & MARKED);
-	return slot;
-}
-
-/* Its name is stale from here on. */
-static void give_slot(struct engine *engine, uint32_t slot)
-{
-	struct link *link = &engine->links[slot];
-
-	if (++link->generation == 0)
-		link->generation = 1;
-	link->flags &= MARKED;
-	link->fd = engine->free;
-	engine->free = (int32_t)slot;
-	engine->live--;
-}
-
-static struct connection name_of(const struct engine *engine, uint32_t slot)
-{
-	return (struct connection){slot, engine->links[slot].generation};
-}
-
-/* NULL where the name is stale. */
-static struct link *link_named(struct engine *engine, struct connection connection)
-{
-	struct link *link = &engine->links[connection.slot];
-
-	if (connection.slot >= engine->used || !(link->flags & USED) ||
-	    link->generation != connection.generation)
-		return NULL;
-	return link;
+	return &engine->links.table[slot];
 }
 
 /* ---- what is armed */
 
-static uint16_t wanted(const struct link *link)
+static uint32_t wanted(const struct link *link)
 {
-	uint16_t flags = 0;
+	uint32_t flags = 0;
 
-	if (!(link->flags & (HELD | ENDED | CLOSING)))
+	if (!(link->flags & (LINK_HELD | LINK_ENDED | LINK_CLOSING)))
 		flags |= ARMED_IN;
-	if (link->flags & BLOCKED)
+	if (link->flags & LINK_BLOCKED)
 		flags |= ARMED_OUT;
 	return flags;
 }
 
 static struct epoll_event event_of(const struct engine *engine, uint32_t slot)
 {
-	const struct link *link = &engine->links[slot];
-	struct epoll_event event = {.data.u64 = data_of(slot, link->generation)};
+	const struct link *link = link_at(engine, slot);
+	struct epoll_event event = {.data.u64 = (uint64_t)link->generation << 32 | slot};
 
 	if (link->flags & ARMED_IN)
 		event.events |= EPOLLIN | EPOLLRDHUP;
@@ -198,8 +117,8 @@ static struct epoll_event event_of(const struct engine *engine, uint32_t slot)
 /* Arms what the connection's state calls for; errors and hang-ups are told in any case. */
 static void arm(struct engine *engine, uint32_t slot)
 {
-	struct link *link = &engine->links[slot];
-	uint16_t want = wanted(link);
+	struct link *link = link_at(engine, slot);
+	uint32_t want = wanted(link);
 	struct epoll_event event;
 	int error;
 
@@ -208,156 +127,65 @@ static void arm(struct engine *engine, uint32_t slot)
 	/* No longer held: what it holds had perhaps arrived before this turn. */
 	if (want & ~link->flags & ARMED_IN)
 		engine->again = true;
-	link->flags = (uint16_t)((link->flags & ~(ARMED_IN | ARMED_OUT)) | want);
+	link->flags = (link->flags & ~(uint32_t)(ARMED_IN | ARMED_OUT)) | want;
 	event = event_of(engine, slot);
 	error = epoll_ctl(engine->epoll, EPOLL_CTL_MOD, link->fd, &event);
 	assert(error == 0);
 	(void)error;
 }
 
-/* ---- ends */
+/* ---- one connection's part of a turn */
 
-static void over(struct engine *engine, uint32_t slot, enum engine_end end, int error)
+static void disarm_and_see_off(struct engine *engine, const struct link *link)
 {
-	struct link *link = &engine->links[slot];
-
-	link->flags &= (uint16_t)~USED;
-	engine->calls->closed(engine->worker, name_of(engine, slot), end, error);
-	give_slot(engine, slot);
-}
-
-static void over_finished(struct engine *engine, uint32_t slot)
-{
-	struct link *link = &engine->links[slot];
-
-	if (!(link->flags & ENDED))
+	if (!(link->flags & LINK_ENDED))
 		epoll_ctl(engine->epoll, EPOLL_CTL_DEL, link->fd, NULL);
-	shed_see_off(&engine->shed, engine->now, link->fd, link->flags & ENDED);
-	over(engine, slot, ENGINE_END_FINISHED, 0);
+	shed_see_off(&engine->shed, engine->now, link->fd, link->flags & LINK_ENDED);
 }
 
-static void over_dropped(struct engine *engine, uint32_t slot)
+static void end(struct engine *engine, uint32_t slot, enum link_fate fate)
 {
-	struct link *link = &engine->links[slot];
+	static const enum engine_end ends[] = {
+		[LINK_FINISHED] = ENGINE_END_FINISHED, [LINK_DROPPED] = ENGINE_END_DROPPED};
+	struct link *link = link_at(engine, slot);
+	int error = fate == LINK_FAILED ? link->error : 0;
 
 	/* The kernel need not go on offering what the peer does not take. */
-	if (link->flags & BLOCKED)
+	if (fate == LINK_DROPPED && link->flags & LINK_BLOCKED)
 		shed_abort(link->fd);
-	close(link->fd);
-	over(engine, slot, ENGINE_END_DROPPED, 0);
-}
-
-static void over_failed(struct engine *engine, uint32_t slot, int error)
-{
-	close(engine->links[slot].fd);
-	over(engine, slot, peer_end(error), error);
-}
-
-/* ---- what the worker wants */
-
-/* What a call up returned, and what calls down have asked for meanwhile. False where it has been dropped. */
-static bool take_duties(struct engine *engine, uint32_t slot, unsigned duties)
-{
-	struct link *link = &engine->links[slot];
-
-	if (link->flags & DO_DROP) {
-		over_dropped(engine, slot);
-		return false;
-	}
-	if (duties & ENGINE_CLOSE)
-		link->flags |= CLOSING;
-	if (duties & ENGINE_HOLD)
-		link->flags |= HELD;
+	if (fate == LINK_FINISHED)
+		disarm_and_see_off(engine, link);
 	else
-		link->flags &= (uint16_t)~HELD;
-	return true;
+		close(link->fd);
+	link->flags &= ~(uint32_t)LINK_USED;
+	engine->calls->closed(engine->worker, links_name(&engine->links, slot),
+			      fate == LINK_FAILED ? peer_end(error) : ends[fate], error);
+	links_give(&engine->links, slot);
 }
 
-/* The peer takes nothing more. What it said before is still to be heard, unless nobody wants to. */
-static bool broke(struct engine *engine, uint32_t slot, int error)
+/* What is left to do after anything was done with a connection: its end, the rest of a broken one, what is armed. */
+static void settle(struct engine *engine, uint32_t slot, enum link_fate fate)
 {
-	struct link *link = &engine->links[slot];
-
-	if (link->flags & (CLOSING | ENDED)) {
-		over_failed(engine, slot, error);
-		return false;
-	}
-	link->flags |= BROKEN;
-	link->flags &= (uint16_t) ~(BLOCKED | HELD);
-	link->error = (uint16_t)error;
-	return true;
+	if (fate == LINK_STAYS && link_at(engine, slot)->flags & LINK_BROKEN)
+		fate = links_receive_rest(&engine->links, slot, engine->bytes);
+	if (fate == LINK_STAYS)
+		arm(engine, slot);
+	else
+		end(engine, slot, fate);
 }
 
-/*
- * One piece of the output. Returns whether there is more to be tried now; `*here`: whether the connection is still
- * there.
- */
-static bool transmit_some(struct engine *engine, uint32_t slot, bool *here)
+static void perform_marks(struct engine *engine)
 {
-	const struct engine_calls *calls = engine->calls;
-	struct connection name = name_of(engine, slot);
-	struct link *link = &engine->links[slot];
-	struct engine_slice slices[ENGINE_SLICES];
-	size_t count = calls->output(engine->worker, name, slices);
-	size_t len = output_len(slices, count);
-	ssize_t took = len > 0 ? output_send(link->fd, slices, count) : 0;
-	unsigned duties = ENGINE_SEND;
+	uint32_t slot;
 
-	if (took < 0) {
-		*here = broke(engine, slot, (int)-took);
-		return false;
-	}
-	if (len == 0)
-		return false;
-	if (took > 0)
-		duties = calls->sent(engine->worker, name, (size_t)took);
-	if ((size_t)took < len) {
-		link->flags |= BLOCKED;
-		duties = (duties & ENGINE_CLOSE) | calls->blocked(engine->worker, name, 0);
-	}
-	*here = take_duties(engine, slot, duties);
-	return *here && !(link->flags & BLOCKED) && (duties & ENGINE_SEND || link->flags & CLOSING);
+	while ((slot = links_unmark(&engine->links)) != LINKS_NONE)
+		settle(engine, slot, links_perform_marked(&engine->links, slot));
 }
-
-/* Sends what there is, and closes where that was all. Returns whether the connection is still there. */
-static bool transmit(struct engine *engine, uint32_t slot)
-{
-	struct link *link = &engine->links[slot];
-	bool here = true;
-
-	if (link->flags & (BLOCKED | BROKEN))
-		return true;
-	while (transmit_some(engine, slot, &here))
-		;
-	if (!here)
-		return false;
-	if ((link->flags & (CLOSING | BLOCKED | BROKEN)) == CLOSING) {
-		over_finished(engine, slot);
-		return false;
-	}
-	return true;
-}
-
-/* Does what a call up wants done. Returns whether the connection is still there. */
-static bool perform(struct engine *engine, uint32_t slot, unsigned duties)
-{
-	struct link *link = &engine->links[slot];
-
-	if (!take_duties(engine, slot, duties))
-		return false;
-	if ((link->flags & (BROKEN | CLOSING)) == (BROKEN | CLOSING)) {
-		over_failed(engine, slot, link->error);
-		return false;
-	}
-	return duties & ENGINE_SEND || link->flags & CLOSING ? transmit(engine, slot) : true;
-}
-
-/* ---- receiving */
 
 /* A receive filled its buffer: what is left is told in this turn, once all others had theirs. */
 static void note_flood(struct engine *engine, uint32_t slot)
 {
-	struct link *link = &engine->links[slot];
+	struct link *link = link_at(engine, slot);
 	struct flood *flood = &engine->floods[engine->floods_count];
 
 	if (link->flags & FLOOD)
@@ -374,156 +202,45 @@ static void note_flood(struct engine *engine, uint32_t slot)
 	engine->floods_count++;
 }
 
-/* Returns whether the connection is still there. */
-static bool end_of_stream(struct engine *engine, uint32_t slot)
-{
-	struct link *link = &engine->links[slot];
-
-	/* A reset that a send has met leaves an end behind that is none; EPIPE says that there was one before it. */
-	if (!(link->flags & BROKEN) || link->error == EPIPE) {
-		link->flags |= ENDED;
-		if (!perform(engine, slot,
-			     engine->calls->received(engine->worker, name_of(engine, slot), "", 0)))
-			return false;
-	}
-	if (!(link->flags & BROKEN))
-		return true;
-	over_failed(engine, slot, link->error);
-	return false;
-}
-
-static bool receive_failed(struct engine *engine, uint32_t slot, int error)
-{
-	struct link *link = &engine->links[slot];
-
-	if (error == EINTR || error == EAGAIN || error == EWOULDBLOCK) {
-		engine->again |= error == EINTR;
-		if (!(link->flags & BROKEN))
-			return true;
-		error = link->error;
-	}
-	over_failed(engine, slot, error);
-	return false;
-}
-
-/* One receive. `*more`: whether another is wanted at once, where the end is known to be near. */
-static bool receive_some(struct engine *engine, uint32_t slot, bool *more)
-{
-	struct link *link = &engine->links[slot];
-	ssize_t got = recv(link->fd, engine->bytes, sizeof(engine->bytes), MSG_DONTWAIT);
-
-	*more = false;
-	engine->work++;
-	if (got < 0)
-		return receive_failed(engine, slot, errno);
-	if (got == 0)
-		return end_of_stream(engine, slot);
-	if (!perform(engine, slot,
-		     engine->calls->received(engine->worker, name_of(engine, slot), engine->bytes,
-					     (size_t)got)))
-		return false;
-	if (got == sizeof(engine->bytes) && !(link->flags & BROKEN))
-		note_flood(engine, slot);
-	else
-		*more = true;
-	return true;
-}
-
-/* The peer is no more there, and nothing is wanted from it. */
-static bool gone(struct engine *engine, uint32_t slot)
-{
-	int error = peer_error(engine->links[slot].fd);
-
-	over_failed(engine, slot, error != 0 ? error : EPIPE);
-	return false;
-}
-
 /*
- * Receives once; up to the end of the stream where that has come. Returns whether the connection is still there.
- * A hold has lost its sense once the peer is gone: nothing that it holds up can be sent any more.
+ * Receives once; up to the end of the stream where that has come. A hold has lost its sense once the peer is gone:
+ * nothing that it holds up can be sent any more.
  */
-static bool receive(struct engine *engine, uint32_t slot, uint32_t events)
+static enum link_fate receive(struct engine *engine, uint32_t slot, uint32_t events)
 {
-	struct link *link = &engine->links[slot];
-	bool more = true;
+	struct link *link = link_at(engine, slot);
+	enum link_fate fate = LINK_STAYS;
+	size_t got = 1;
 
-	if (events & GONE && link->flags & (ENDED | CLOSING))
-		return gone(engine, slot);
-	while (more && !(link->flags & (ENDED | CLOSING)) &&
-	       (!(link->flags & HELD) || events & GONE)) {
-		if (!receive_some(engine, slot, &more))
-			return false;
-		more &= link->flags & BROKEN || events & (EPOLLRDHUP | GONE);
+	if (events & GONE && link->flags & (LINK_ENDED | LINK_CLOSING))
+		return links_gone(&engine->links, slot);
+	while (fate == LINK_STAYS && got > 0 && !(link->flags & (LINK_ENDED | LINK_CLOSING)) &&
+	       (!(link->flags & LINK_HELD) || events & GONE)) {
+		engine->work++;
+		fate = links_receive(&engine->links, slot, engine->bytes, &got);
+		if (fate == LINK_STAYS && got == sizeof(engine->bytes)) {
+			note_flood(engine, slot);
+			break;
+		}
+		if (!(events & (EPOLLRDHUP | GONE)))
+			break;
 	}
-	return true;
-}
-
-/* ---- one connection's part of a turn */
-
-/* What remains after anything was done with a connection: the rest of a broken one, and what is to be armed. */
-static void settle(struct engine *engine, uint32_t slot)
-{
-	struct link *link = &engine->links[slot];
-
-	if (link->flags & BROKEN && !receive(engine, slot, GONE))
-		return;
-	arm(engine, slot);
+	return fate;
 }
 
 static void on_event(struct engine *engine, uint32_t slot, uint32_t events)
 {
-	struct link *link = &engine->links[slot];
+	struct link *link = link_at(engine, slot);
+	enum link_fate fate = LINK_STAYS;
 
 	linger_event(&engine->linger, slot);
-	if (events & READABLE && !receive(engine, slot, events))
-		return;
-	if (events & EPOLLOUT && link->flags & BLOCKED) {
-		link->flags &= (uint16_t)~BLOCKED;
-		if (!transmit(engine, slot))
-			return;
+	if (events & READABLE)
+		fate = receive(engine, slot, events);
+	if (fate == LINK_STAYS && events & EPOLLOUT && link->flags & LINK_BLOCKED) {
+		link->flags &= ~(uint32_t)LINK_BLOCKED;
+		fate = links_transmit(&engine->links, slot);
 	}
-	settle(engine, slot);
-}
-
-static void mark(struct engine *engine, uint32_t slot, unsigned flags)
-{
-	struct link *link = &engine->links[slot];
-
-	link->flags |= (uint16_t)flags;
-	if (link->flags & MARKED)
-		return;
-	link->flags |= MARKED;
-	link->next = NONE;
-	if (engine->marked_first == NONE)
-		engine->marked_first = slot;
-	else
-		engine->links[engine->marked_last].next = slot;
-	engine->marked_last = slot;
-}
-
-static void perform_mark(struct engine *engine, uint32_t slot)
-{
-	struct link *link = &engine->links[slot];
-	unsigned hold = link->flags & HELD ? ENGINE_HOLD : 0;
-	uint16_t flags = link->flags;
-
-	link->flags &= (uint16_t) ~(MARKED | DO_SEND | DO_CLOSE);
-	if (!(flags & USED) || !(flags & (DO_SEND | DO_CLOSE | DO_DROP)))
-		return;
-	if (perform(engine, slot,
-		    hold | (flags & DO_SEND ? ENGINE_SEND : 0) |
-			    (flags & DO_CLOSE ? ENGINE_CLOSE : 0)))
-		settle(engine, slot);
-}
-
-static void perform_marks(struct engine *engine)
-{
-	while (engine->marked_first != NONE) {
-		uint32_t slot = engine->marked_first;
-
-		engine->marked_first = engine->links[slot].next;
-		perform_mark(engine, slot);
-	}
+	settle(engine, slot, fate);
 }
 
 /* ---- newcomers */
@@ -531,17 +248,16 @@ static void perform_marks(struct engine *engine)
 /* Gives the newcomer a slot and arms it. Returns the slot or a negative errno. */
 static int64_t seat(struct engine *engine, int fd)
 {
-	uint32_t slot = take_slot(engine);
+	uint32_t slot = links_take(&engine->links, fd);
 	struct epoll_event event;
 
-	if (slot == NONE)
+	if (slot == LINKS_NONE)
 		return -ENOSPC;
-	engine->links[slot].fd = fd;
-	engine->links[slot].flags |= ARMED_IN;
+	link_at(engine, slot)->flags |= ARMED_IN;
 	event = event_of(engine, slot);
 	if (epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
 		return slot;
-	give_slot(engine, slot);
+	links_give(&engine->links, slot);
 	return -errno;
 }
 
@@ -558,10 +274,11 @@ static void welcome(struct engine *engine, unsigned listener, int fd,
 	}
 	/* What it has said already is still to be told. */
 	engine->again = true;
-	if (engine->calls->accepted(engine->worker, name_of(engine, slot), listener, peer))
+	if (engine->calls->accepted(engine->worker, links_name(&engine->links, slot), listener,
+				    peer))
 		return;
 	epoll_ctl(engine->epoll, EPOLL_CTL_DEL, fd, NULL);
-	give_slot(engine, slot);
+	links_give(&engine->links, slot);
 	shed_refuse(&engine->shed, listener, engine->now, fd);
 }
 
@@ -649,7 +366,7 @@ static void dispatch(struct engine *engine, int count)
 			on_waker(engine);
 		else if (name.generation == 0)
 			accept_some(engine, name.slot);
-		else if (link_named(engine, name) != NULL)
+		else if (links_named(&engine->links, name) != NULL)
 			on_event(engine, name.slot, engine->events[i].events);
 		perform_marks(engine);
 	}
@@ -666,18 +383,21 @@ static bool ends(int fd)
 /* One more receive for one that flooded. Returns whether it still is to be received from in this turn. */
 static bool drain_flood(struct engine *engine, struct flood *flood)
 {
-	struct link *link = link_named(engine, (struct connection){flood->slot, flood->generation});
-	bool more;
+	struct connection name = {flood->slot, flood->generation};
+	struct link *link = links_named(&engine->links, name);
+	size_t got;
 
 	if (link == NULL)
 		return false;
-	if (link->flags & (HELD | ENDED | CLOSING) || (flood->left <= 0 && !ends(link->fd))) {
-		link->flags &= (uint16_t)~FLOOD;
+	if (link->flags & (LINK_HELD | LINK_ENDED | LINK_CLOSING) ||
+	    (flood->left <= 0 && !ends(link->fd))) {
+		link->flags &= ~(uint32_t)FLOOD;
 		return false;
 	}
 	flood->left -= ENGINE_RECEIVE_BYTES;
-	if (receive_some(engine, flood->slot, &more))
-		settle(engine, flood->slot);
+	engine->work++;
+	settle(engine, flood->slot,
+	       links_receive(&engine->links, flood->slot, engine->bytes, &got));
 	return true;
 }
 
@@ -702,7 +422,7 @@ static void drain_floods(struct engine *engine)
 static void forget_floods(struct engine *engine)
 {
 	for (uint32_t i = 0; i < engine->floods_count; i++)
-		engine->links[engine->floods[i].slot].flags &= (uint16_t)~FLOOD;
+		link_at(engine, engine->floods[i].slot)->flags &= ~(uint32_t)FLOOD;
 	engine->floods_count = 0;
 }
 
@@ -713,7 +433,7 @@ static void forget_floods(struct engine *engine)
 static int tell_all(struct engine *engine, int count, bool is_after)
 {
 	/* What was ready then is told within as many events as there are connections: epoll goes round. */
-	uint64_t enough = (uint64_t)engine->live + engine->shed.listeners_count + 1;
+	uint64_t enough = (uint64_t)engine->links.live + engine->shed.listeners_count + 1;
 	uint64_t told = 0;
 
 	for (;;) {
@@ -760,14 +480,15 @@ static struct mono wait_until(const struct engine *engine)
  */
 static int begin_turn(struct engine *engine, bool *is_after)
 {
+	bool is_marked = engine->links.marked_first != LINKS_NONE;
 	int count = 0;
 
 	engine->again = false;
 	engine->now = clock_mono();
 	*is_after = true;
-	if (engine->is_busy || engine->marked_first != NONE) {
+	if (engine->is_busy || is_marked) {
 		count = harvest(engine, engine->now, engine->now);
-		if (count != 0 || engine->marked_first != NONE)
+		if (count != 0 || is_marked)
 			return count;
 	}
 	gather(engine);
@@ -812,7 +533,7 @@ static int run_epoll(struct engine *engine)
 
 	/* The last words are on their way until their peers have closed, too, or had time to. */
 	while (error == 0 &&
-	       !(engine->is_finishing && engine->live == 0 && engine->shed.count == 0))
+	       !(engine->is_finishing && engine->links.live == 0 && engine->shed.count == 0))
 		error = turn(engine);
 	return error;
 }
@@ -839,28 +560,29 @@ static void finish_epoll(struct engine *engine)
 
 static void act_epoll(struct engine *engine, struct connection connection, unsigned duties)
 {
-	if (link_named(engine, connection) != NULL)
-		mark(engine, connection.slot,
-		     (duties & ENGINE_SEND ? DO_SEND : 0) | (duties & ENGINE_CLOSE ? DO_CLOSE : 0));
+	if (links_named(&engine->links, connection) != NULL)
+		links_mark(&engine->links, connection.slot,
+			   (duties & ENGINE_SEND ? LINK_TO_SEND : 0) |
+				   (duties & ENGINE_CLOSE ? LINK_TO_CLOSE : 0));
 }
 
 static void drop_epoll(struct engine *engine, struct connection connection)
 {
-	if (link_named(engine, connection) != NULL)
-		mark(engine, connection.slot, DO_DROP);
+	if (links_named(&engine->links, connection) != NULL)
+		links_mark(&engine->links, connection.slot, LINK_TO_DROP);
 }
 
 static int ask_epoll(struct engine *engine, struct connection connection, struct engine_view *view)
 {
-	const struct link *link = link_named(engine, connection);
+	const struct link *link = links_named(&engine->links, connection);
 
-	return link == NULL ? -ESTALE : peer_ask(link->fd, link->flags & ENDED, view);
+	return link == NULL ? -ESTALE : peer_ask(link->fd, link->flags & LINK_ENDED, view);
 }
 
 static int tune_epoll(struct engine *engine, struct connection connection, unsigned probe_s,
 		      unsigned give_up_ms)
 {
-	const struct link *link = link_named(engine, connection);
+	const struct link *link = links_named(&engine->links, connection);
 
 	return link == NULL ? -ESTALE : peer_tune(link->fd, probe_s, give_up_ms);
 }
@@ -890,11 +612,6 @@ static void close_waits(struct engine *engine)
 		close(engine->epoll);
 }
 
-static size_t links_bytes(const struct engine *engine)
-{
-	return (size_t)engine->max * sizeof(struct link);
-}
-
 static int open_epoll(struct engine **given, const struct engine_config *config,
 		      const struct engine_calls *calls, void *worker)
 {
@@ -905,16 +622,12 @@ static int open_epoll(struct engine **given, const struct engine_config *config,
 		return error;
 	engine->calls = calls;
 	engine->worker = worker;
-	engine->max = config->connections_max;
-	engine->free = -1;
-	engine->marked_first = NONE;
 	engine->open = true;
 	engine->now = clock_mono();
 	engine->until = engine->now;
 	linger_init(&engine->linger, config->linger_ns, engine->now);
-	engine->links = mmap(NULL, links_bytes(engine), PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (engine->links == MAP_FAILED)
+	error = links_init(&engine->links, config->connections_max, calls, worker);
+	if (error != 0)
 		goto fail_links;
 	error = shed_init(&engine->shed, config);
 	if (error != 0)
@@ -929,7 +642,7 @@ fail_waits:
 	close_waits(engine);
 	shed_fini(&engine->shed);
 fail_shed:
-	munmap(engine->links, links_bytes(engine));
+	links_fini(&engine->links);
 fail_links:
 	free(engine);
 	return error;
@@ -939,13 +652,13 @@ static void close_epoll(struct engine *engine)
 {
 	if (engine == NULL)
 		return;
-	for (uint32_t slot = 0; slot < engine->used; slot++)
-		if (engine->links[slot].flags & USED)
-			over_dropped(engine, slot);
-	assert(engine->live == 0);
+	for (uint32_t slot = 0; slot < engine->links.used; slot++)
+		if (link_at(engine, slot)->flags & LINK_USED)
+			end(engine, slot, LINK_DROPPED);
+	assert(engine->links.live == 0);
 	shed_fini(&engine->shed);
 	close_waits(engine);
-	munmap(engine->links, links_bytes(engine));
+	links_fini(&engine->links);
 	free(engine);
 }
 
