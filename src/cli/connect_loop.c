@@ -244,11 +244,8 @@ static void take_in(struct connect_loop *loop, const char *bytes, size_t len, st
 	}
 }
 
-/*
- * Hears what has arrived. True where that was all of it, so that time may be judged. After the end of the connection
- * the state is another one.
- */
-static bool hear(struct connect_loop *loop, struct mono now)
+/* Hears what has arrived, or some of it where it is much. After the end of the connection the state is another one. */
+static void hear(struct connect_loop *loop, struct mono now)
 {
 	char bytes[HEAR_BYTES];
 
@@ -256,7 +253,7 @@ static bool hear(struct connect_loop *loop, struct mono now)
 		ssize_t len = recv(loop->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 		if (len < 0 && (errno == EAGAIN || errno == EINTR))
-			return errno == EAGAIN;
+			return;
 		if (len <= 0) {
 			int error = len < 0 ? errno : 0;
 
@@ -264,13 +261,19 @@ static bool hear(struct connect_loop *loop, struct mono now)
 			take_events(loop);
 			if (!loop->client.over && !loop->refused)
 				ended(loop, error, now);
-			return true;
+			return;
 		}
 		take_in(loop, bytes, (size_t)len, now);
 		if (loop->client.over || loop->refused)
-			return true;
+			return;
 	}
-	return false;
+}
+
+/* Everything is said. In raw it is not enough that nothing can be sent for the moment. */
+static bool is_to_half_close(const struct connect_loop *loop)
+{
+	return loop->client.silent && !loop->half_closed && !loop->send_error &&
+	       loop->client.window.owed == client_unanswered(&loop->client);
 }
 
 static void say(struct connect_loop *loop, struct mono now)
@@ -289,9 +292,7 @@ static void say(struct connect_loop *loop, struct mono now)
 			client_sent(&loop->client, (size_t)sent, now);
 		bytes = client_output(&loop->client, &len);
 	}
-	/* In raw nothing is to be sent for the moment while a reply is owed. */
-	if (loop->client.silent && !loop->half_closed &&
-	    loop->client.window.owed == client_unanswered(&loop->client)) {
+	if (is_to_half_close(loop)) {
 		shutdown(loop->fd, SHUT_WR);
 		loop->half_closed = true;
 	}
@@ -322,9 +323,12 @@ static void judge_time(struct connect_loop *loop, struct mono now)
 
 static void talk(struct connect_loop *loop, bool ready, struct mono now)
 {
-	bool all = !ready || hear(loop, now);
-
-	if (loop->state == CONNECT_TALKING && all && !loop->client.over && !loop->refused)
+	if (ready)
+		hear(loop, now);
+	if (!connect_show_has_room(&loop->show))
+		client_deaf(&loop->client, now);
+	/* What has arrived by `now` was heard, or so much of it that no reply is missed. */
+	if (loop->state == CONNECT_TALKING && !loop->client.over && !loop->refused)
 		judge_time(loop, now);
 	if (loop->state != CONNECT_TALKING)
 		return;
@@ -360,7 +364,7 @@ static struct pollfd watch_socket(const struct connect_loop *loop)
 	if (connect_show_has_room(&loop->show))
 		socket.events |= POLLIN;
 	client_output(&loop->client, &len);
-	if (len > 0 && !loop->send_error)
+	if ((len > 0 && !loop->send_error) || is_to_half_close(loop))
 		socket.events |= POLLOUT;
 	/* An end of the connection is reported even where nothing is waited for; it can wait, too. */
 	if (socket.events)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -25,6 +26,8 @@
 static struct {
 	EditLine *edit; /* NULL while there is no prompt on the screen */
 	struct connect_loop *loop;
+	struct termios modes; /* as libedit has set them for this line */
+	bool has_modes;
 	bool is_dumb;	     /* the terminal can only print */
 	mbstate_t character; /* of which some bytes have come */
 	char keys[256];
@@ -83,12 +86,14 @@ void connect_prompt_above(const char *line)
 	fflush(stdout);
 }
 
-/* After ^Z and fg the terminal is as the shell had it. */
+/*
+ * The terminal has another size, or is ours again after ^Z and fg: then it is as the shell left it. libedit would have
+ * to give it back first before it took it again, and keys that come between the two would be lost.
+ */
 static void redraw(void)
 {
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &prompt.modes);
 	el_resize(prompt.edit);
-	el_set(prompt.edit, EL_PREP_TERM, 0);
-	el_set(prompt.edit, EL_PREP_TERM, 1);
 	fputs(prompt.is_dumb ? "\n" : "\r\033[J", stdout);
 	el_set(prompt.edit, EL_REFRESH);
 	fflush(stdout);
@@ -106,7 +111,7 @@ static bool fetch_keys(void)
 		bool ready = connect_loop_turn(prompt.loop, true);
 		ssize_t len;
 
-		if (connect_signals_redraw())
+		if (connect_signals_redraw() && prompt.has_modes)
 			redraw();
 		if (!ready)
 			continue;
@@ -122,6 +127,8 @@ static bool fetch_keys(void)
 static int get_character(EditLine *edit, wchar_t *character)
 {
 	(void)edit;
+	if (!prompt.has_modes)
+		prompt.has_modes = tcgetattr(STDIN_FILENO, &prompt.modes) == 0;
 	for (;;) {
 		size_t len;
 
@@ -146,20 +153,16 @@ static void say(struct connect_loop *loop, const char *text, size_t len)
 /* One message, or one for each word. */
 static void say_line(struct connect_loop *loop, const char *line, size_t len)
 {
-	size_t start = 0;
-
 	if (loop->options->framing == FRAMING_LINE) {
 		say(loop, line, len);
 		return;
 	}
-	while (start < len) {
-		size_t word;
+	for (size_t start = 0; start < len;) {
+		size_t word = strcspn(line + start, " \t\n");
 
-		start += strspn(line + start, " \t");
-		word = strcspn(line + start, " \t");
 		if (word > 0)
 			say(loop, line + start, word);
-		start += word;
+		start += word + 1;
 	}
 }
 
@@ -190,6 +193,7 @@ static const char *read_line(EditLine *edit, History *past, size_t *len)
 	const char *line;
 
 	prompt.edit = edit;
+	prompt.has_modes = false;
 	line = el_gets(edit, &count);
 	prompt.edit = NULL;
 	if (!line || count <= 0) {
@@ -230,6 +234,9 @@ void connect_prompt_run(struct connect_loop *loop)
 	set_up_characters();
 	prompt.loop = loop;
 	prompt.is_dumb = is_dumb();
+	/* There is nothing to ask for before it is known whether there is anyone to talk to. */
+	while (loop->state == CONNECT_DIALING)
+		connect_loop_turn(loop, false);
 	edit = open_edit(past);
 	while (edit && !is_at_end(loop) && (line = read_line(edit, past, &len)))
 		say_line(loop, line, len);

@@ -26,6 +26,7 @@ int client_init(struct client *client, const struct client_settings *settings)
 	splitter_init(&client->splitter, settings->framing);
 	client->heard_at = (struct mono){0};
 	client->said_at = (struct mono){0};
+	client->deaf_at = (struct mono){0};
 	client->connected = false;
 	client->stopping = false;
 	client->silent = false;
@@ -134,6 +135,11 @@ size_t client_received(struct client *client, const char *bytes, size_t len, str
 {
 	client->heard_at = now;
 	return splitter_feed(&client->splitter, bytes, len);
+}
+
+void client_deaf(struct client *client, struct mono now)
+{
+	client->deaf_at = now;
 }
 
 void client_ended(struct client *client)
@@ -254,6 +260,8 @@ static struct mono reply_due(const struct client *client)
 		return NEVER;
 	if (mono_before(from, client->heard_at))
 		from = client->heard_at;
+	if (mono_before(from, client->deaf_at))
+		from = client->deaf_at;
 	return mono_after(from, client->settings.reply_limit_ns);
 }
 

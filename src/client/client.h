@@ -41,6 +41,7 @@ struct client {
 	struct splitter splitter;
 	struct mono heard_at; /* when something was received */
 	struct mono said_at;  /* when something was sent */
+	struct mono deaf_at;  /* when the caller did not listen */
 	bool connected;
 	bool stopping; /* `stop` was said */
 	bool silent;   /* nothing more will be said, not even `stop` */
@@ -125,6 +126,9 @@ void client_sent(struct client *client, size_t bytes, struct mono now);
 
 /* Copies what was received, as much as there is room for (all of it once client_next has said false). */
 size_t client_received(struct client *client, const char *bytes, size_t len, struct mono now);
+
+/* The caller does not receive for the moment, so that no reply can be missed. */
+void client_deaf(struct client *client, struct mono now);
 
 /* The server's end of stream, or a reset. */
 void client_ended(struct client *client);

@@ -217,6 +217,15 @@ class Piped:
                 stream.close()
 
 
+def end_of(pid):
+    """Waits until the child ends, and returns its exit status, or the signal's number negated."""
+    def ended():
+        found, status = os.waitpid(pid, os.WNOHANG)
+        return found and (os.waitstatus_to_exitcode(status),)
+
+    return until(ended, "the end of lifeline connect")[0]
+
+
 class Screen:
     """Enough of a terminal to see what a person sees: text, CR, LF, backspace, and the ECMA-48 moves libedit makes."""
 
@@ -307,14 +316,15 @@ class Terminal:
         self.bytes = bytearray()
         self.changed = threading.Condition()
         self.closed = False
+        self.hung_up = False
         environment = {**os.environ, "TERM": "xterm", "HOME": "/nonexistent", **(env or {})}
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
                 os.execve(binary(), [binary(), "connect", *map(str, arguments)], environment)
             finally:
                 os._exit(127)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -323,6 +333,7 @@ class Terminal:
             try:
                 data = os.read(self.fd, 65536)
             except OSError as error:
+                # The other side is closed; that is how Linux says it.
                 assert error.errno == errno.EIO
                 data = b""
             with self.changed:
@@ -330,7 +341,7 @@ class Terminal:
                 self.screen.feed(data.decode("utf-8", "replace"))
                 self.closed = not data
                 self.changed.notify_all()
-            if not data:
+            if not data or self.hung_up:
                 return
 
     def type(self, text):
@@ -360,12 +371,20 @@ class Terminal:
     def signal(self, number):
         os.kill(self.pid, number)
 
+    def hang_up(self):
+        """The terminal goes away, as when its window is closed."""
+        self.hung_up = True
+        # A read under way would keep the terminal open: let it end first, with what this makes the terminal say.
+        self.type("\x0c")
+        self.reader.join(PATIENCE)
+        os.close(self.fd)
+
     def status(self):
         """Waits for the end."""
-        found = until(lambda: os.waitpid(self.pid, os.WNOHANG), "the end of lifeline connect")
+        status = end_of(self.pid)
         self.pid = None
         self.reader.join(PATIENCE)
-        return os.waitstatus_to_exitcode(found[1])
+        return status
 
     def __enter__(self):
         return self
@@ -375,4 +394,5 @@ class Terminal:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         self.reader.join(PATIENCE)
-        os.close(self.fd)
+        if not self.hung_up:
+            os.close(self.fd)

@@ -1,13 +1,12 @@
 """`lifeline connect` on a terminal: the prompt, what is shown above it, its keys, and how it leaves the terminal."""
 
-import os
 import signal
+import termios
 import threading
 
 import pytest
 
 from connecting import PATIENCE, Terminal, Tiny, line, raw
-from patience import until
 
 UP, DOWN, LEFT, HOME, ESCAPE = "\033[A", "\033[B", "\033[D", "\033[H", "\033"
 
@@ -200,8 +199,6 @@ def test_second_interrupt_leaves_at_once_and_gives_the_terminal_back():
         while talk.receive():
             pass
 
-    import termios
-    with Tiny(mute) as server, Terminal(server.address) as terminal:
         terminal.until_prompt()
         assert not terminal.modes()[3] & termios.ECHO
         terminal.type("\x03")
@@ -212,13 +209,10 @@ def test_second_interrupt_leaves_at_once_and_gives_the_terminal_back():
 
 
 def test_terminal_that_goes_away():
-    with Tiny(line) as server:
-        terminal = Terminal(server.address)
+    with Tiny(line) as server, Terminal(server.address) as terminal:
         terminal.until_prompt()
-        pid, terminal.pid = terminal.pid, None
-        os.close(terminal.fd)
-        found = until(lambda: os.waitpid(pid, os.WNOHANG), "the end of lifeline connect")
-        assert os.WIFEXITED(found[1])
+        terminal.hang_up()
+        terminal.status()
         assert server.until_heard(0, b"stop\n")
 
 
