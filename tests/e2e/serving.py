@@ -36,6 +36,8 @@ def address_of(text):
     """What connect() takes for an address as the server writes it."""
     if text.startswith("unix:"):
         return text[len("unix:"):]
+    if text == "unix":  # one that was handed over, whose path its giver knows
+        return None
     host, _, port = text.rpartition(":")
     host = host.strip("[]")
     host = {"::": "::1", "0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "": "127.0.0.1"}.get(host, host)
@@ -329,6 +331,13 @@ class Client:
             pass
         rest, self.ahead = self.ahead, b""
         return rest
+
+    def hear_refusal(self):
+        """The error that ends the session because of an `id`, which is a message, and answered like any before that."""
+        rest = self.hear_rest()
+        answer, error, text = rest.partition(b"error ")
+        assert error and answer.rstrip(b"\n") in (b"", KEEP_ALIVE), rest
+        return (error + text).rstrip(b"\n")
 
     def ask(self, line):
         """Says a line and hears the answer."""

@@ -318,8 +318,9 @@ GROUP = b"error id: a group is 1 to 128 bytes of printable UTF-8 without spaces"
 ])
 def test_a_bad_id(serve, text, error):
     with serve() as server, Client(server) as client:
-        client.say(b"hello\n" + text + b"\nthis is not heard\n")
-        assert client.hear_rest() == REPLY + error + b"\n"
+        assert client.ask("hello") == KEEP_ALIVE
+        client.say(text + b"\nthis is not heard\nstop\n")
+        assert client.hear_refusal() == error
         server.end_of(client, reason="refused", fault="client")
         assert server.seen("id") == []
 
@@ -327,7 +328,7 @@ def test_a_bad_id(serve, text, error):
 def test_a_bad_id_in_raw(serve):
     with serve() as server, Client(server) as client:
         client.say("id pump-7 every=never")
-        assert client.hear_rest() == DURATION
+        assert client.hear_refusal() == DURATION
         server.end_of(client, reason="refused")
 
 

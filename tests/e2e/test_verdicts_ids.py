@@ -105,8 +105,8 @@ def test_duplicates_may_be_refused(serve):
         assert first.ask("id pump-7") == KEEP_ALIVE
         for _ in range(6):
             with Client(server) as second:
-                assert second.ask("id pump-7") == b"error id: in use"
-                assert second.hear_rest() == b""
+                second.say("id pump-7\n")
+                assert second.hear_refusal() == b"error id: in use"
                 server.end_of(second, reason="refused", fault="client")
         assert first.ask("hello") == KEEP_ALIVE
         server.settle()
@@ -122,8 +122,8 @@ def test_a_key_keeps_others_out(serve):
         assert owner.ask("id pump-7 key=s3cret") == KEEP_ALIVE
         for words in ["id pump-7 key=guess", "id pump-7", "id pump-7 key=s3cre", "id pump-7 key=s3crets"]:
             with Client(server) as thief:
-                assert thief.ask(words) == b"error id: wrong key"
-                assert thief.hear_rest() == b""
+                thief.say(words + "\n")
+                assert thief.hear_refusal() == b"error id: wrong key"
                 server.end_of(thief, reason="refused", fault="client")
         assert owner.ask("hello") == KEEP_ALIVE
         with Client(server) as owner_again:
@@ -139,7 +139,8 @@ def test_a_key_holds_while_its_owner_is_away(serve):
             assert owner.ask("stop") == b"stop"
             server.end_of(owner)
         with Client(server) as thief:
-            assert thief.ask("id pump-7 key=guess") == b"error id: wrong key"
+            thief.say("id pump-7 key=guess\n")
+            assert thief.hear_refusal() == b"error id: wrong key"
         with Client(server) as owner:
             assert owner.ask("id pump-7 key=s3cret") == KEEP_ALIVE
 
@@ -286,8 +287,8 @@ def test_nobody_is_forgotten_who_is_there(serve):
         clients = [Client(server) for _ in range(4)]
         for number, client in enumerate(clients[:3]):
             assert client.ask(f"id client-{number} every=1h") == KEEP_ALIVE
-        assert clients[3].ask("id one-too-many") == b"error id: too many names are known"
-        assert clients[3].hear_rest() == b""
+        clients[3].say("id one-too-many\n")
+        assert clients[3].hear_refusal() == b"error id: too many names are known"
         server.end_of(clients[3], reason="refused")
         for client in clients[:3]:
             assert client.ask("hello") == KEEP_ALIVE

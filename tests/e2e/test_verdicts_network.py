@@ -96,7 +96,7 @@ def test_a_host_that_is_gone_while_we_send_to_it(serve):
         for number in range(5):
             with network.at("far"):
                 client = stack.enter_context(Client(server, (network.address["far"], server.address[1])))
-            assert client.ask(f"id far-{number} every=1s grace=1s") == KEEP_ALIVE
+            assert client.ask(f"id far-{number} every=1s grace=2s") == KEEP_ALIVE
             clients.append(client)
         with server.asleep():
             for client in clients:
@@ -105,13 +105,14 @@ def test_a_host_that_is_gone_while_we_send_to_it(serve):
         for number in range(5):
             gone = server.expect("verdict", id=f"far-{number}", state="gone")
             assert gone["reason"] == "unreachable" and gone["fault"] == "network", gone
-            check_silence(gone, 2)
+            check_silence(gone, 3)
         until(lambda: server.descriptors() == before, "the descriptors of the dead to be free")
 
 
 def test_one_with_a_full_pipe_whose_host_is_gone(serve):
     with Network(["far"]) as network, \
-            serve("--suspect-share", "0", listen=("0.0.0.0:0",), prefix=network.inside) as server:
+            serve("--suspect-share", "0", "--send-timeout", "3s", listen=("0.0.0.0:0",),
+                  prefix=network.inside) as server:
         before = server.descriptors()
         with network.at("far"):
             client = Client(server, (network.address["far"], server.address[1]), receive_buffer=4096)
@@ -126,7 +127,7 @@ def test_one_with_a_full_pipe_whose_host_is_gone(serve):
 
 def test_an_anonymous_client_whose_host_is_gone(serve):
     with Network(["far"]) as network, \
-            serve("--every", "1s", "--grace", "1s", listen=("0.0.0.0:0",), prefix=network.inside) as server:
+            serve("--every", "1s", "--grace", "2s", listen=("0.0.0.0:0",), prefix=network.inside) as server:
         with network.at("far"):
             client = Client(server, (network.address["far"], server.address[1]))
         with client:
