@@ -204,8 +204,12 @@ enum link_fate links_perform(struct links *links, uint32_t slot, unsigned duties
 		return LINK_DROPPED;
 	if (link->flags & LINK_BROKEN)
 		return link->flags & LINK_CLOSING ? LINK_FAILED : LINK_STAYS;
-	return duties & ENGINE_SEND || link->flags & LINK_CLOSING ? links_transmit(links, slot)
-								  : LINK_STAYS;
+	if (!(duties & ENGINE_SEND) && !(link->flags & LINK_CLOSING))
+		return LINK_STAYS;
+	if (!(link->flags & LINK_DEFERS))
+		return links_transmit(links, slot);
+	link->flags |= LINK_TO_SEND;
+	return LINK_STAYS;
 }
 
 static enum link_fate end_of_stream(struct links *links, uint32_t slot)

@@ -23,13 +23,13 @@ enum link_flag {
 	LINK_ENDED = 1 << 2,   /* the end of the stream was told */
 	LINK_CLOSING = 1 << 3, /* once all is sent */
 	LINK_BLOCKED = 1 << 4, /* the socket takes no more for now */
-	LINK_BROKEN =
-		1 << 5, /* takes no more ever: what it still holds is received, then it is over */
+	LINK_BROKEN = 1 << 5, /* nor ever again: what it still holds is received, then it is over */
 	LINK_MARKED = 1 << 6, /* in the list of marked ones */
 	LINK_TO_SEND = 1 << 7,
 	LINK_TO_CLOSE = 1 << 8,
 	LINK_TO_DROP = 1 << 9,
-	LINK_ENGINES = 1 << 10, /* this and higher ones are the engine's own */
+	LINK_DEFERS = 1 << 10,	/* another thread sends: what is to be sent is noted for it */
+	LINK_ENGINES = 1 << 11, /* this and higher ones are the engine's own */
 };
 
 struct link {
