@@ -180,6 +180,8 @@ static EditLine *open_edit(History *past)
 	el_set(edit, EL_HIST, history, past);
 	el_set(edit, EL_SIGNAL, 0);
 	el_set(edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
+	/* Between two lines, too, what is typed is neither echoed nor held back: it waits for the next line. */
+	el_set(edit, EL_SETTY, "-x", "-echo", "-icanon", NULL);
 	el_source(edit, NULL);
 	el_set(edit, EL_GETCFN, get_character);
 	return edit;
@@ -194,6 +196,8 @@ static const char *read_line(EditLine *edit, History *past, size_t *len)
 
 	prompt.edit = edit;
 	prompt.has_modes = false;
+	/* Before the prompt is shown: who sees it may type. */
+	el_set(edit, EL_PREP_TERM, 1);
 	line = el_gets(edit, &count);
 	prompt.edit = NULL;
 	if (!line || count <= 0) {
