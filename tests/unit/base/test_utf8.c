@@ -130,8 +130,7 @@ static void words(void **state)
 		"\xc2\x80",
 		"\xc2\x9b",
 		"\xc2\xa0",
-		"a\xc2\xad"
-		"b",
+		"a\xc2\xadz",
 		"\xcd\x8f",
 		"\xd8\x9c",
 		"\xe1\x85\x9f",
