@@ -11,6 +11,9 @@
  *
  * A deadline is never judged early: when `back` has passed it, every worker has been awake for all of it. It is judged
  * late by as much as workers' turns lie apart, which is a few ms where all of them wait by directory_next_ms.
+ *
+ * `front` may move back when a stall of one worker is seen that the others did not have: what was set by it before is
+ * late by that stall. `back` never does, and `front` is never behind it.
  */
 
 #include "presence/directory_state.h"
@@ -115,13 +118,21 @@ static void count_away(struct directory *directory, struct mono from, struct mon
 		directory->away_to = to;
 }
 
+static void set_front(struct directory *directory)
+{
+	uint64_t front = clock_at(directory, directory->latest);
+
+	directory->front_ns = front > directory->back_ns ? front : directory->back_ns;
+	if (directory->front_ns > directory->stamp_ns)
+		directory->stamp_ns = directory->front_ns;
+}
+
 void directory_see(struct directory *directory, unsigned worker, struct mono now,
 		   struct awake awake)
 {
 	struct worker_clock *clock = &directory->workers[worker];
 	uint64_t passed = mono_between(clock->seen, now);
 	uint64_t lived = awake_between(clock->awake, awake);
-	uint64_t front;
 
 	assert(worker < directory->config.workers);
 	if (passed > lived)
@@ -132,9 +143,7 @@ void directory_see(struct directory *directory, unsigned worker, struct mono now
 		clock->awake = awake;
 	if (mono_before(directory->latest, now))
 		directory->latest = now;
-	front = clock_at(directory, directory->latest);
-	if (front > directory->front_ns)
-		directory->front_ns = front;
+	set_front(directory);
 }
 
 static struct mono slowest(const struct directory *directory)
@@ -201,6 +210,7 @@ bool directory_turn(struct directory *directory, unsigned worker, struct mono no
 	back = clock_at(directory, slowest(directory));
 	if (back > directory->back_ns)
 		directory->back_ns = back;
+	set_front(directory);
 	wheel_turn(&directory->wheel, directory->back_ns / NS_PER_MS);
 
 	while (has_room_for_notes(directory, before)) {

@@ -77,24 +77,25 @@ static void check_gone(const struct directory *directory)
 	assert(count == directory->states[STATE_GONE]);
 }
 
-static void add_member(struct tally *tally, const struct member *member, uint32_t count)
+static void add_members(struct tally *tally, const struct member *member, uint32_t count)
 {
-	bool silent = member->state == STATE_LATE || member->state == STATE_SUSPECT;
-
 	tally->clients += count;
-	tally->silent += silent ? count : 0;
-	tally->expected += suspicion_expected(member) * count;
+	tally->late += member->state == STATE_LATE ? count : 0;
+	tally->suspects += member->state == STATE_SUSPECT ? count : 0;
 	tally->grace_ms += member->grace_ms * count;
+	if (member->state != STATE_SUSPECT)
+		tally->expected += suspicion_expected(member) * count;
 }
 
 static void check_equal(const struct tally *tally, const struct tally *counted)
 {
 	assert(tally->clients == counted->clients);
-	assert(tally->silent == counted->silent);
+	assert(tally->late == counted->late);
+	assert(tally->suspects == counted->suspects);
+	assert(tally->held == counted->held);
 	assert(tally->expected == counted->expected);
 	assert(tally->grace_ms == counted->grace_ms);
-	assert(tally->suspects == counted->suspects);
-	assert(!tally->told || tally->suspects > 0);
+	assert(!tally->told || tally->held > 0);
 }
 
 static void count_anonymous(const struct directory *directory, struct tally *all)
@@ -106,9 +107,9 @@ static void count_anonymous(const struct directory *directory, struct tally *all
 			struct member member = {rhythm->every_ms, rhythm->grace_ms, GROUP_NONE,
 						(enum state)state, SCOPE_ALL};
 
-			add_member(all, &member, directory->workers[i].anonymous[state]);
+			add_members(all, &member, directory->workers[i].anonymous[state]);
 			if (state == STATE_SUSPECT)
-				all->suspects += directory->workers[i].anonymous[state];
+				all->held += directory->workers[i].anonymous[state];
 		}
 	}
 }
@@ -125,8 +126,8 @@ static void count_group(const struct directory *directory, uint32_t index, struc
 		++*refs;
 		if (!client->watched)
 			continue;
-		add_member(tally, &member, 1);
-		tally->suspects += client->state == STATE_SUSPECT && client->scope == SCOPE_GROUP;
+		add_members(tally, &member, 1);
+		tally->held += client->state == STATE_SUSPECT && client->scope == SCOPE_GROUP;
 	}
 }
 
@@ -141,15 +142,13 @@ static void check_tallies(const struct directory *directory)
 
 		if (!client->watched)
 			continue;
-		add_member(&all, &member, 1);
-		all.suspects += client->state == STATE_SUSPECT && client->scope == SCOPE_ALL;
+		add_members(&all, &member, 1);
+		all.held += client->state == STATE_SUSPECT && client->scope == SCOPE_ALL;
 		if (member.group != GROUP_NONE && directory->groups[member.group].tally.told)
-			add_member(&explained, &member, 1);
+			add_members(&explained, &member, 1);
 	}
 	check_equal(&directory->all, &all);
-	assert(directory->explained.clients == explained.clients);
-	assert(directory->explained.silent == explained.silent);
-	assert(directory->explained.expected == explained.expected);
+	check_equal(&directory->explained, &explained);
 }
 
 static void check_groups(const struct directory *directory)
@@ -199,6 +198,7 @@ void directory_check(const struct directory *directory)
 	check_groups(directory);
 	check_notes(directory);
 	assert(directory->back_ns <= directory->front_ns);
+	assert(directory->front_ns <= directory->stamp_ns);
 	assert(directory->wheel.now_ms == directory->back_ns / NS_PER_MS);
 	wheel_check(&directory->wheel, directory->config.known_max);
 }

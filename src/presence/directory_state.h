@@ -37,12 +37,13 @@ enum scope {
 /* How many of a group, or of all, are silent, and how many could be by now. See suspicion.c. */
 struct tally {
 	uint32_t clients;   /* those with a session */
-	uint32_t silent;    /* of them late or suspect */
-	uint64_t expected;  /* how many should have spoken within their grace, in 1/ONE */
+	uint32_t late;	    /* of them */
+	uint32_t suspects;  /* of them */
+	uint32_t held;	    /* suspects under this roof; those of a group may be under that of all */
+	uint64_t expected;  /* how many that are not suspect should speak within their grace, in 1/ONE */
 	uint64_t grace_ms;  /* sum */
 	uint64_t fallen;    /* judged gone by silence lately, fading, in 1/ONE */
 	uint64_t fallen_ms; /* when that was reckoned */
-	uint32_t suspects;  /* held as suspect under this roof */
 	bool told;	    /* a partition is told, and not over */
 };
 
@@ -112,6 +113,7 @@ struct directory {
 	struct mono away_from, away_to; /* the last time that a worker was away */
 	uint64_t away_ns;		/* the whole of such times */
 	uint64_t front_ns, back_ns;
+	uint64_t stamp_ns; /* the furthest that `front` ever was */
 	struct wheel wheel;
 
 	struct tally all;
@@ -138,12 +140,12 @@ struct moment {
 	struct mono heard, happened, judged;
 };
 
-/* directory.c: what a worker's clocks show, in any call. Then the time now: stamps never run backwards. */
+/* directory.c: what a worker's clocks show, in any call. Then the time now, which never runs backwards. */
 void directory_see(struct directory *directory, unsigned worker, struct mono now,
 		   struct awake awake);
 static inline uint64_t directory_stamp_ms(const struct directory *directory)
 {
-	return (directory->front_ns + NS_PER_MS - 1) / NS_PER_MS;
+	return (directory->stamp_ns + NS_PER_MS - 1) / NS_PER_MS;
 }
 
 /* clients.c: the table of clients by name. */

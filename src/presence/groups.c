@@ -57,7 +57,7 @@ void groups_leave(struct directory *directory, uint32_t index)
 	assert(group->clients > 0);
 	if (--group->clients > 0)
 		return;
-	assert(group->tally.clients == 0 && group->tally.suspects == 0 && !group->tally.told);
+	assert(group->tally.clients == 0 && group->tally.held == 0 && !group->tally.told);
 	while (*link != index + 1)
 		link = &directory->groups[*link - 1].chain;
 	*link = group->chain;

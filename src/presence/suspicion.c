@@ -2,15 +2,15 @@
  * Mass silence: when many fall silent at once, the network between them and us is more likely gone than all of them.
  *
  * Clients that fall silent together come due one by one, over up to `every`: the first one is to be recognized though
- * the others are not due yet. By then those are late that should have spoken within the last `grace`. So each client
- * is reckoned with the share of it that is expected to speak within a grace,
+ * the others are not due yet. By then those are late that should have spoken within the last `grace`. So of those who
+ * are not suspect, each is reckoned with the share of it that is expected to speak within a grace,
  *
- *     expected = sum of min(1, grace / every)           over all with a session
- *     share    = (late + suspect + fallen) / expected   at most 1
- *     number   = share * clients
+ *     expected = sum of min(1, grace / every)
+ *     number   = suspect + fallen + (alive + late) * late / expected
+ *     share    = number / (all + fallen)
  *
- * and it is the network where share and number are large. `fallen` are those who were judged gone by silence, before
- * there were enough; they fade within a grace. One tally is kept for each group and one for all.
+ * and it is the network where number and share are large. The fallen are those who were judged gone by their silence
+ * before there were enough; they fade within a grace. One tally is kept for each group, and one for all.
  *
  * A partition is told once, for a group or for all, and is over when nobody is suspect under its roof any more.
  */
@@ -35,33 +35,43 @@ uint64_t suspicion_expected(const struct member *member)
 	return expected > 0 ? expected : 1;
 }
 
-static bool is_silent(const struct member *member)
-{
-	return member->state == STATE_LATE || member->state == STATE_SUSPECT;
-}
-
 static void tally_add(struct tally *tally, const struct member *member)
 {
 	tally->clients++;
-	tally->silent += is_silent(member);
-	tally->expected += suspicion_expected(member);
+	tally->late += member->state == STATE_LATE;
+	tally->suspects += member->state == STATE_SUSPECT;
 	tally->grace_ms += member->grace_ms;
+	if (member->state != STATE_SUSPECT)
+		tally->expected += suspicion_expected(member);
 }
 
 static void tally_remove(struct tally *tally, const struct member *member)
 {
 	tally->clients--;
-	tally->silent -= is_silent(member);
-	tally->expected -= suspicion_expected(member);
+	tally->late -= member->state == STATE_LATE;
+	tally->suspects -= member->state == STATE_SUSPECT;
 	tally->grace_ms -= member->grace_ms;
+	if (member->state != STATE_SUSPECT)
+		tally->expected -= suspicion_expected(member);
 }
 
+/* A group's tally, out of that of all or into it. */
 static void tally_subtract(struct tally *tally, const struct tally *other)
 {
 	tally->clients -= other->clients;
-	tally->silent -= other->silent;
-	tally->expected -= other->expected;
+	tally->late -= other->late;
+	tally->suspects -= other->suspects;
 	tally->grace_ms -= other->grace_ms;
+	tally->expected -= other->expected;
+}
+
+static void tally_include(struct tally *tally, const struct tally *other)
+{
+	tally->clients += other->clients;
+	tally->late += other->late;
+	tally->suspects += other->suspects;
+	tally->grace_ms += other->grace_ms;
+	tally->expected += other->expected;
 }
 
 static struct tally *group_tally(struct directory *directory, const struct member *member)
@@ -85,13 +95,13 @@ void suspicion_enter(struct directory *directory, const struct member *member)
 			tally_add(&directory->explained, member);
 	}
 	if (member->state == STATE_SUSPECT)
-		roof(directory, member)->suspects++;
+		roof(directory, member)->held++;
 }
 
-/* The partition is over when nobody is suspect any more. */
-static void one_suspect_less(struct directory *directory, struct tally *tally)
+/* The partition is over when nobody is held any more. */
+static void one_held_less(struct directory *directory, struct tally *tally)
 {
-	if (--tally->suspects > 0)
+	if (--tally->held > 0)
 		return;
 	if (tally->told && tally != &directory->all)
 		tally_subtract(&directory->explained, tally);
@@ -109,7 +119,7 @@ void suspicion_leave(struct directory *directory, const struct member *member)
 			tally_remove(&directory->explained, member);
 	}
 	if (member->state == STATE_SUSPECT)
-		one_suspect_less(directory, roof(directory, member));
+		one_held_less(directory, roof(directory, member));
 }
 
 /* Those who fell count less and less: after a grace (the mean one), little is left. */
@@ -141,23 +151,31 @@ void suspicion_fell(struct directory *directory, const struct member *member)
 		tally_fell(group, now_ms);
 }
 
-/* How many clients of it have fallen silent, reckoned from those who are seen to. */
-static uint64_t number_of(const struct tally *tally)
+/* How many of the others are silent if `late` of `expected` are, in 1/ONE. A million of each do not overflow it. */
+static uint64_t extrapolate(uint64_t late, uint64_t others, uint64_t expected)
 {
-	uint64_t silent = tally->silent * ONE + tally->fallen;
+	uint64_t product = late * ONE * others;
 
-	if (silent >= tally->expected)
-		return tally->clients;
-	return tally->clients * silent / tally->expected;
+	if (late * ONE >= expected)
+		return others * ONE;
+	return product / expected * ONE + product % expected * ONE / expected;
+}
+
+/* How many clients of it have fallen silent, in 1/ONE, reckoned from those who are seen to. */
+static uint64_t silent_number(const struct tally *tally)
+{
+	return tally->suspects * ONE + tally->fallen +
+	       extrapolate(tally->late, tally->clients - tally->suspects, tally->expected);
 }
 
 static bool is_suspicious(const struct directory *directory, const struct tally *tally)
 {
-	uint64_t silent = tally->silent * ONE + tally->fallen;
+	uint64_t seen = (tally->late + tally->suspects) * ONE + tally->fallen;
+	uint64_t number = silent_number(tally);
 
-	return silent >= SILENT_MIN * ONE &&
-	       silent * 100 >= directory->config.suspect_share * tally->expected &&
-	       number_of(tally) >= directory->config.suspect_min;
+	return seen >= SILENT_MIN * ONE && number >= directory->config.suspect_min * ONE &&
+	       number * 100 >=
+		       directory->config.suspect_share * (tally->clients * ONE + tally->fallen);
 }
 
 /* Whether all those are suspicious too whose silence no group's partition explains; `but` is left out as well. */
@@ -178,7 +196,7 @@ static void tell(struct directory *directory, const struct member *member, struc
 	struct note *note = notes_add(directory, NOTE_PARTITION, now);
 
 	note->happened = note->judged;
-	note->count = (uint32_t)number_of(tally);
+	note->count = (uint32_t)(silent_number(tally) / ONE);
 	if (tally != &directory->all) {
 		const struct group *group = &directory->groups[member->group];
 
@@ -221,10 +239,7 @@ enum scope suspicion_judge(struct directory *directory, const struct member *mem
 		if (!group->told) {
 			tell(directory, member, group, now);
 			group->told = true;
-			directory->explained.clients += group->clients;
-			directory->explained.silent += group->silent;
-			directory->explained.expected += group->expected;
-			directory->explained.grace_ms += group->grace_ms;
+			tally_include(&directory->explained, group);
 		}
 	} else if (scope == SCOPE_ALL && !directory->all.told &&
 		   rest_is_suspicious(directory, NULL)) {
