@@ -391,8 +391,7 @@ def test_help():
     ["--clients", "20", "--idle", "--every", "100ms"],
     ["--clients", "20", "--hello", "id worker-\\#"],
     ["--clients", "5", "--message", ""],
-    ["--clients", "5", "--message", "\\0\\xff" * 3000, "--pipeline", "5"],
-], ids=lambda options: " ".join(options)[:40])
+], ids=" ".join)
 def test_serve_answers_all(serve, options):
     with serve() as server:
         status, report = bench(server.addresses[0], *options, "--pid", str(server.pid))
@@ -406,3 +405,9 @@ def test_serve_raw(serve):
         for options in ([], ["--rate", "3000"], ["--churn"]):
             status, report = bench(server.addresses[0], "--framing", "raw", *options)
             assert (status, faults(report)) == (0, {})
+
+
+def test_serve_long_lines(serve):
+    with serve(framing="line") as server:
+        status, report = bench(server.addresses[0], "--message", "\\0\\xff" * 3000, "--pipeline", "5", "--clients", "5")
+        assert (status, faults(report)) == (0, {})
