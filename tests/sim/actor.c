@@ -268,7 +268,8 @@ static bool special(struct world *world, unsigned index, struct line *line)
 		flap(world, actor);
 		return true;
 	case HABIT_DOUBLE:
-		if (actor->anonymous || world->config.refuse_duplicates)
+		if (actor->anonymous || world->config.refuse_duplicates ||
+		    world->lines_count == WORLD_SOCKETS_MAX)
 			return false;
 		/* The old one is left as it is: the server is to end it. */
 		line->is_live = false;
@@ -302,6 +303,11 @@ void actor_act(struct world *world, unsigned index)
 		line = NULL;
 	}
 	actor->next = mono_after(world->now, actor->beat_ms * NS_PER_MS);
+	if (line == NULL && world->lines_count == WORLD_SOCKETS_MAX) {
+		/* One who was turned away so often gives up. */
+		actor->next = (struct mono){UINT64_MAX};
+		return;
+	}
 	if (line == NULL) {
 		introduce(world, index, dial(world, index));
 		return;

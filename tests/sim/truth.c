@@ -90,7 +90,7 @@ static void check_silence(struct world *world, const struct note *note, const st
 	uint64_t longest_ns = (limit_ms + hold_ms + SLACK_MS) * NS_PER_MS + away_ns;
 
 	/* One who takes nothing of what it is owed, and whose host acknowledges nothing, has another limit. */
-	if (note->reason == REASON_UNREACHABLE && silent_ns < limit_ms * NS_PER_MS &&
+	if (note->reason == REASON_UNREACHABLE &&
 	    mono_between(line->took, note->judged) >= world->send_timeout_ms * NS_PER_MS)
 		return;
 	if (silent_ns < limit_ms * NS_PER_MS)
@@ -115,6 +115,9 @@ static void check_no_newer(struct world *world, const struct note *note, const s
 	for (unsigned i = 0; i < world->lines_count; i++) {
 		const struct line *other = &world->lines[i];
 
+		/* Of several that are heard in one turn any may be the last. */
+		if (other->was_named || other->end_seen)
+			continue;
 		if (other->client == line->client && other->named.ns > line->named.ns &&
 		    mono_before(other->named, too_late) &&
 		    !virtual_is_shut(virtual_of(other->worker), other->socket))

@@ -30,7 +30,7 @@ void virtual_expect(unsigned worker, struct random *random, virtual_view *view, 
 struct virtual_engine *virtual_of(unsigned worker);
 
 /* A client's side. Sockets are numbered from 0 and never reused within a world; at most VIRTUAL_SOCKETS a worker. */
-#define VIRTUAL_SOCKETS 4096
+#define VIRTUAL_SOCKETS 8192
 uint32_t virtual_connect(struct virtual_engine *engine, unsigned listener,
 			 const struct sockaddr_storage *peer);
 
