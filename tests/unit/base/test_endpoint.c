@@ -156,6 +156,15 @@ static void what_is_wrong_is_said(void **state)
 	assert_non_null(strstr(why_not("127.0.0.1:0", 0, CONNECT), "from 1"));
 }
 
+/* None of these is a name that anyone would be asked for. */
+static void what_is_no_name(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(why_not("a..b:6666", 0, CONNECT), "no such name"));
+	assert_non_null(strstr(why_not("a..b:6666", 0, LISTEN), "no such name"));
+	assert_non_null(strstr(why_not("[1:2:3]:6666", 0, CONNECT), "no such name"));
+}
+
 static void a_name_that_is_too_long(void **state)
 {
 	char text[1000];
@@ -207,6 +216,7 @@ int main(void)
 		cmocka_unit_test(a_port_left_out),
 		cmocka_unit_test(a_name),
 		cmocka_unit_test(what_is_wrong_is_said),
+		cmocka_unit_test(what_is_no_name),
 		cmocka_unit_test(a_name_that_is_too_long),
 		cmocka_unit_test(a_path),
 		cmocka_unit_test(a_path_as_long_as_can_be),
