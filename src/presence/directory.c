@@ -69,21 +69,25 @@ size_t directory_bytes(const struct directory_config *config)
 	return layout_of(config).bytes;
 }
 
+static void *at(void *memory, size_t offset)
+{
+	return (char *)memory + offset;
+}
+
 struct directory *directory_init(void *memory, const struct directory_config *config,
 				 struct mono now)
 {
 	struct directory *directory = memory;
 	struct layout layout = layout_of(config);
-	char *base = memory;
 
 	assert(config->workers >= 1 && config->workers <= DIRECTORY_WORKERS_MAX);
 	directory->config = *config;
 	directory->config.flap_changes = flap_changes(config);
-	directory->clients = (struct client *)(base + layout.clients);
-	directory->groups = (struct group *)(base + layout.groups);
-	directory->flaps = (uint64_t *)(base + layout.flaps);
-	directory->names = (uint32_t *)(base + layout.names);
-	directory->group_names = (uint32_t *)(base + layout.group_names);
+	directory->clients = at(memory, layout.clients);
+	directory->groups = at(memory, layout.groups);
+	directory->flaps = at(memory, layout.flaps);
+	directory->names = at(memory, layout.names);
+	directory->group_names = at(memory, layout.group_names);
 	directory->mask = table_size(config) - 1;
 	directory->start = directory->latest = directory->judged = now;
 	directory->away_from = directory->away_to = now;

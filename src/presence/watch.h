@@ -66,7 +66,7 @@ void watch_init(struct watch *watch, struct directory *directory, unsigned worke
 
 static inline struct session *watch_at(const struct watch *watch, uint32_t slot)
 {
-	return (struct session *)(watch->sessions + (size_t)slot * watch->stride);
+	return (struct session *)(void *)(watch->sessions + (size_t)slot * watch->stride);
 }
 
 /* A turn begins. Returns the length of the stall that came before it, in nanoseconds; 0 where there was none. */

@@ -2,15 +2,18 @@
 
 #include "presence/standing.h"
 
-static void check_armed(const struct watch *watch, uint32_t slot)
+static void check_armed(const struct standing *standing, const struct watch *watch)
 {
-	const struct session *session = watch_at(watch, slot);
+	const struct session *session = standing->session;
 	uint64_t last_ms = watch_deadline_ms(watch, session);
 	uint64_t wait_ms = watch->awake.ns / NS_PER_MS + MS_PER_S + 1;
 
-	if (slot == watch->given || session->state == STATE_GONE)
+	if (standing->slot == watch->given || session->state == STATE_GONE)
 		return;
-	assert(wheel_is_armed(&watch->wheel, slot));
+	assert(wheel_is_armed(&watch->wheel, standing->slot));
+	/* One that was displaced sees its successor's rhythm now; it is still looked at by its own. */
+	if (session->client != CLIENT_NONE && standing_client(standing) == NULL)
+		return;
 	/* At or before its deadline; one that waits is looked at again soon. */
 	assert(session->node.due_ms <= (last_ms > wait_ms ? last_ms : wait_ms));
 }
@@ -26,7 +29,7 @@ static void check_session(const struct watch *watch, uint32_t slot)
 	assert((session->client == CLIENT_NONE) == (session->names == 0));
 	assert(!awake_before(watch->awake, session->heard));
 	assert(session->state <= STATE_GONE);
-	check_armed(watch, slot);
+	check_armed(&standing, watch);
 	if (client == NULL)
 		return;
 	assert(client->state == session->state);

@@ -19,7 +19,7 @@
 
 static struct wheel_node *node_at(const struct wheel *wheel, uint32_t index)
 {
-	return (struct wheel_node *)(wheel->nodes + (size_t)index * wheel->stride);
+	return (struct wheel_node *)(void *)(wheel->nodes + (size_t)index * wheel->stride);
 }
 
 static unsigned slot_of(uint64_t ms, unsigned level)

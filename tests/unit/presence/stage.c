@@ -141,6 +141,8 @@ void stage_listen(struct stage *stage)
 		stage->last = *note;
 		stage->verdicts += note->kind == NOTE_VERDICT;
 		say_note(stage, note);
+		if (stage->on_note != NULL)
+			stage->on_note(note);
 		taken++;
 	}
 	assert_true(taken <= DIRECTORY_NOTES_A_CALL);

@@ -13,7 +13,7 @@
 #include "presence/watch.h"
 
 #define STAGE_WORKERS 4
-#define STAGE_SESSIONS 1200
+#define STAGE_SESSIONS 256
 #define STAGE_LOG 262144
 
 /* Where a session of the story is. */
@@ -42,8 +42,9 @@ struct stage {
 	struct mono now, start;
 	struct displaced displaced; /* of the last naming */
 	bool keep_displaced;	    /* the story ends them itself */
-	bool unchecked;		    /* big stories check now and then */
-	uint64_t sequence;	    /* of the last note */
+	void (*on_note)(const struct note *note);
+	bool unchecked;	   /* big stories check now and then */
+	uint64_t sequence; /* of the last note */
 	struct note last;
 	unsigned verdicts, partitions; /* told so far */
 	size_t log_len;
