@@ -57,6 +57,12 @@ def about(text, lines=60):
     return "\n".join(found[j] for j in kept[:3 * lines])
 
 
+def said_by(case, text):
+    """What a program said between the beginning and the end of one case; its complaints are elsewhere, on stderr."""
+    found = re.search(rf"^\[ RUN      \] {re.escape(case)}\n(.*?)^\[  FAILED  \]", text, re.M | re.S)
+    return tail(found[1], 30) if found else ""
+
+
 def compiler_errors(text):
     """What compiler, linker and meson complain of; all of it where they do so in words that are not known here."""
     found = [line for line in text.splitlines()
@@ -80,8 +86,9 @@ def count_program(count, name, text, good, why="", again=None, is_one=False):
     skipped = list(dict.fromkeys(SKIPPED.findall(text)))
     count.passed += passed
     count.skipped += [f"{name}: {case}" for case in skipped]
+    complaints = "\n".join(line for line in text.splitlines() if "rror" in line)
     for case in failed:
-        count.bad(f"{name}: {case}", about(text), again)
+        count.bad(f"{name}: {case}", said_by(case, text) + "\n" + tail(complaints, 30), again)
     if not good and not failed:
         count.bad(f"{name}: {why}", tail(text), again)
     elif good and is_one and not passed and not skipped:

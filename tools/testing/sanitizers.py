@@ -19,13 +19,13 @@ class Way:
         self.prefix, self.env, self.note = prefix, env, note
 
 
-def find_way(run, name):
+def find_way(suite, name):
     """The prefix and environment with which programs of this sanitizer run here; None and an outcome where none do."""
-    source = os.path.join(builds.BUILDS, f"{name}-probe.c")
+    source = os.path.join(builds.BUILDS, f"{suite.name}-probe.c")
     probe = source[:-2]
     with open(source, "w", encoding="utf-8") as file:
         file.write(PROGRAM)
-    outcome = run(["clang", "-g", f"-fsanitize={FLAGS[name]}", source, "-o", probe], timeout=120)
+    outcome = suite.run(["clang", "-g", f"-fsanitize={FLAGS[name]}", source, "-o", probe], timeout=120)
     if not outcome.good:
         return None, outcome
     env = OPTIONS[name]
@@ -36,7 +36,7 @@ def find_way(run, name):
                  Way(["setarch", "-R"], leakless, "without address randomization and the search for leaks")]
     for way in ways:
         # Where addresses are the trouble, it is so only sometimes.
-        outcomes = [run(way.prefix + [probe], timeout=60, env=way.env) for _ in range(5)]
+        outcomes = [suite.run(way.prefix + [probe], timeout=60, env=way.env) for _ in range(5)]
         if all(outcome.good for outcome in outcomes):
             return way, None
     return None, outcomes[-1]

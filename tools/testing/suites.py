@@ -106,16 +106,16 @@ def run_meson(suite, build, names, multiplier, wrapper, prefix, env, retry):
     log = os.path.join(builds.folder(build), "meson-logs", f"{base}{'-valgrind' if wrapper else ''}.json")
     found = count.read_meson_log(newest(builds.folder(build), base) or log)
     for test in found:
-        again = (lambda name=test["name"].split(" / ")[-1]:
-                 again_meson(suite, build, name, multiplier, wrapper, prefix, env)) if retry else None
+        name = test["name"].split(" / ")[-1]
+        again = (lambda name=name: again_meson(suite, build, name, multiplier, wrapper, prefix, env)) if retry else None
         text = (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")
         good = test["result"] in ("OK", "SKIP", "EXPECTEDFAIL")
         if test["result"] == "SKIP":
-            suite.count.skipped.append(f"{test['name']}: {count.tail(text, 3)}")
+            suite.count.skipped.append(f"{name}: {count.tail(text.strip(), 3)}")
             continue
-        count.count_program(suite.count, test["name"], text, good,
+        count.count_program(suite.count, name, text, good,
                             f"{test['result'].lower()}, exit status {test.get('returncode')}", again,
-                            is_one=test["name"].split(" / ")[-1].startswith("sim"))
+                            is_one=name.startswith("sim"))
     if len(found) < len(names):
         suite.count.bad(f"{len(names) - len(found)} of {len(names)} test programs did not run: {outcome.why}",
                         count.tail(outcome.text))
@@ -171,14 +171,18 @@ def tsan(suite):
     sanitized(suite, "tsan", ["engine"], TSAN_ENGINES)
 
 
-def sanitized(suite, name, kinds, engines):
-    way, outcome = sanitizers.find_way(suite.run, name)
+def sanitizer(suite, name):
+    way, outcome = sanitizers.find_way(suite, name)
     if way is None:
         suite.count.bad(f"{name} does not work here: {outcome.why}", count.tail(outcome.text))
-        return
-    if way.note:
+    elif way.note:
         suite.count.notes.append(way.note)
-    if not built(suite, name):
+    return way
+
+
+def sanitized(suite, name, kinds, engines):
+    way = sanitizer(suite, name)
+    if way is None or not built(suite, name):
         return
     env = {**way.env, "LIFELINE_ENGINES": engines, "LIFELINE_SANITIZED": name}
     for kind in kinds:
@@ -207,23 +211,34 @@ def coverage(suite):
 
 
 def fuzz(suite):
-    if not built(suite, "fuzz"):
+    way = sanitizer(suite, "asan")
+    if way is None or not built(suite, "fuzz", "build.ninja"):
         return
     targets = [target for target in builds.introspect("fuzz", "targets") if target["type"] == "executable"
                and os.path.dirname(target["defined_in"]).endswith("tests/fuzz")]
+    programs = [os.path.relpath(target["filename"][0], builds.folder("fuzz")) for target in targets]
     if not targets:
         suite.count.bad("there are no targets")
-    for target in targets:
-        seconds = max(1, int(suite.argument or 60) // len(targets))
-        name, grown = target["name"], os.path.join(builds.BUILDS, "corpus", target["name"])
-        os.makedirs(grown, exist_ok=True)
-        kept = [path for path in (os.path.join(ROOT, "tests/fuzz/corpus", name),) if os.path.isdir(path)]
-        outcome = suite.run([target["filename"][0], f"-max_total_time={seconds}", "-timeout=60", "-rss_limit_mb=2048",
-                             "-print_final_stats=1", f"-artifact_prefix={grown}-", grown, *kept],
-                            timeout=seconds + 300)
-        suite.count.check(f"fuzzing {name}", outcome)
-        runs = re.search(r"number_of_executed_units: *(\d+)", outcome.text)
-        suite.count.notes.append(f"{name}: {int(runs[1]) if runs else 0} runs")
+    elif built(suite, "fuzz", *programs):
+        for target in targets:
+            fuzz_one(suite, way, target["name"], target["filename"][0], int(suite.argument or 60) // len(targets))
+
+
+def fuzz_one(suite, way, name, program, seconds):
+    """From the corpus that is kept; what it finds meanwhile goes into the build."""
+    grown = os.path.join(builds.BUILDS, "corpus", name)
+    os.makedirs(grown, exist_ok=True)
+    kept, dictionary = os.path.join(ROOT, "tests/fuzz/corpus", name), os.path.join(ROOT, "tests/fuzz", f"{name}.dict")
+    words = [*way.prefix, program, f"-max_total_time={max(1, seconds)}", "-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1",
+             f"-artifact_prefix={grown}-"]
+    words += [f"-dict={dictionary}"] if os.path.exists(dictionary) else []
+    outcome = suite.run([*words, grown, *([kept] if os.path.isdir(kept) else [])], timeout=seconds + 300,
+                        env=way.env)
+    runs = re.search(r"number_of_executed_units: *(\d+)", outcome.text)
+    suite.count.check(f"fuzzing {name}", outcome)
+    suite.count.notes.append(f"{name}: {int(runs[1]) if runs else 0} runs")
+    if not runs or int(runs[1]) < 1000:
+        suite.count.bad(f"fuzzing {name}: it ran next to nothing", count.tail(outcome.text))
 
 
 def instructions(suite):
