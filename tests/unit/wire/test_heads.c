@@ -98,8 +98,8 @@ static void the_last_texts(void **state)
 		[FINAL_TOO_LONG] = "error message too long\n",
 		[FINAL_ID_NAME] =
 			"error id: a name is 1 to 128 bytes of printable UTF-8 without spaces\n",
-		[FINAL_ID_OPTION] = "error id: unknown option, or one given twice; there are "
-				    "every, grace, group and key\n",
+		[FINAL_ID_OPTION] = ("error id: unknown option, or one given twice; there are "
+				     "every, grace, group and key\n"),
 		[FINAL_ID_DURATION] =
 			"error id: every and grace are durations like 500ms, 30s, 5m or 2h\n",
 		[FINAL_ID_RANGE] =
