@@ -24,7 +24,10 @@ struct address {
 /* An IPv4 address mapped into IPv6 becomes IPv4. */
 void address_of(struct address *address, const struct sockaddr_storage *from);
 
-/* "192.0.2.1:4711", "[2001:db8::1]:4711", "[fe80::1%2]:4711", "unix"; "nowhere" where there is none. Needs ADDRESS_TEXT bytes. Returns text. */
+/*
+ * "192.0.2.1:4711", "[2001:db8::1]:4711", "[fe80::1%2]:4711", "unix"; "nowhere" where there is none. Needs ADDRESS_TEXT
+ * bytes. Returns text.
+ */
 #define ADDRESS_TEXT 64
 const char *address_write(char text[ADDRESS_TEXT], const struct address *address);
 

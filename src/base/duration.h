@@ -14,7 +14,10 @@
  */
 bool duration_read(uint64_t *ms, const char *text, size_t len);
 
-/* Writes it exactly, with the largest unit that divides it: 90000 is "90s", none is "0s". Needs DURATION_TEXT bytes. Returns text. */
+/*
+ * Writes it exactly, with the largest unit that divides it: 90000 is "90s", none is "0s". Needs DURATION_TEXT bytes.
+ * Returns text.
+ */
 #define DURATION_TEXT 24
 const char *duration_write(char text[DURATION_TEXT], uint64_t ms);
 

@@ -12,7 +12,10 @@
  */
 size_t utf8_character(const char *bytes, size_t len);
 
-/* Whether all of it is well-formed UTF-8 with no space, control or other invisible character (C0, C1, U+00A0, U+2000.., bidi controls, BOM, ...), and there is some of it. */
+/*
+ * Whether there is some of it, and all is well-formed UTF-8 with no space, control or other invisible character (C0, C1,
+ * U+00A0, U+2000.., bidi controls, BOM, variation selectors, ...).
+ */
 bool utf8_is_printable_word(const char *bytes, size_t len);
 
 /*
