@@ -81,7 +81,7 @@ def test_a_newcomer_who_waits_at_the_door_is_not_left_hanging(serve):
 
 
 def test_nobody_is_let_in_any_more(serve):
-    with serve("--drain", "1h") as server, Client(server, receive_buffer=4096) as stuck:
+    with serve("--drain", "1h", "--send-timeout", "1d") as server, Client(server, receive_buffer=4096) as stuck:
         stuck.fill()
         server.send_signal(signal.SIGTERM)
         server.expect("drain")
@@ -124,7 +124,7 @@ def test_one_who_takes_his_time_is_waited_for(serve):
 
 
 def test_a_second_signal_ends_it_at_once(serve):
-    with serve("--drain", "1h") as server, Client(server, receive_buffer=4096) as stuck:
+    with serve("--drain", "1h", "--send-timeout", "1d") as server, Client(server, receive_buffer=4096) as stuck:
         stuck.fill()
         server.send_signal(signal.SIGTERM)
         server.expect("drain")

@@ -34,8 +34,10 @@ def test_a_newcomer_beyond_max_clients_gets_retry(serve):
                 assert newcomer.hear_rest().rstrip(b"\n") == b"retry 5"
         for client in clients:
             assert client.ask("still here") == KEEP_ALIVE
-        assert len(server.seen("connect")) == 3
         server.expect("shed")
+        for client in clients:
+            server.tag_of(client)
+        assert len(server.seen("connect")) == 3
 
 
 def comes_in(server):
