@@ -25,7 +25,7 @@ OPTIONS = {
     "portable": (NONE + ["-Depoll=disabled", "--buildtype=debugoptimized", "--werror"], {}),
     "asan": (ALL + WITH_TESTS + SANITIZED + ["-Db_sanitize=address,undefined"], CLANG),
     "tsan": (ALL + WITH_TESTS + SANITIZED + ["-Db_sanitize=thread"], CLANG),
-    "coverage": (ALL + WITH_TESTS + ["--optimization=0", "-Ddebug=true", "-Db_coverage=true"], {}),
+    "coverage": (ALL + WITH_TESTS + ["--optimization=1", "-Ddebug=true", "-Db_coverage=true"], {}),
     "fuzz": (ALL + WITH_TESTS + SANITIZED + ["-Dfuzz=true", "-Db_sanitize=address,undefined"], CLANG),
 }
 

@@ -85,15 +85,18 @@ def tidy(suite):
 # Programs of meson's
 
 
-def meson_tests(suite, build, kind, multiplier=10, wrapper=None, prefix=(), env=None, retry=False, exclude=()):
+def meson_tests(suite, build, kind, multiplier=10, wrapper=None, prefix=(), env=None, retry=False, only=""):
     """Runs a build's tests of one kind, and counts the cases in them."""
-    known = [test["name"] for test in builds.introspect(build, "tests")
-             if any(label.split(":")[-1] == kind for label in test["suite"])]
-    names = [name for name in known if name not in exclude]
+    names = [name for name in names_of(build, kind) if re.search(only, name)]
     if not names:
         suite.count.bad(f"{kind}: there are no tests")
         return
     run_meson(suite, build, names, multiplier, wrapper, prefix, env, retry)
+
+
+def names_of(build, kind):
+    return [test["name"] for test in builds.introspect(build, "tests")
+            if any(label.split(":")[-1] == kind for label in test["suite"])]
 
 
 def run_meson(suite, build, names, multiplier, wrapper, prefix, env, retry):
@@ -115,7 +118,7 @@ def run_meson(suite, build, names, multiplier, wrapper, prefix, env, retry):
             continue
         count.count_program(suite.count, name, text, good,
                             f"{test['result'].lower()}, exit status {test.get('returncode')}", again,
-                            is_one=name.startswith("sim"))
+                            is_one=":sim / " in test["name"])
     if len(found) < len(names):
         suite.count.bad(f"{len(names) - len(found)} of {len(names)} test programs did not run: {outcome.why}",
                         count.tail(outcome.text))
@@ -151,8 +154,7 @@ def sim(suite):
                         timeout=max(900, seeds // 4))
     suite.count.check(f"the simulator over {seeds} worlds", outcome)
     suite.count.notes.append(f"{seeds} worlds")
-    stories = [test["name"] for test in builds.introspect("gcc", "tests")
-               if any(label.split(":")[-1] == "sim" for label in test["suite"]) and test["name"] != "sim-some"]
+    stories = [name for name in names_of("gcc", "sim") if name != "sim-some"]
     if stories:
         run_meson(suite, "gcc", stories, 10, None, (), None, False)
 
@@ -196,10 +198,10 @@ def coverage(suite):
     for old in glob.glob(os.path.join(builds.folder("coverage"), "**", "*.gcda"), recursive=True):
         os.unlink(old)
     mute = suite.another()
-    for kind in ("unit", "sim"):
-        meson_tests(mute, "coverage", kind)
+    meson_tests(mute, "coverage", "unit", only="wire|presence")
+    meson_tests(mute, "coverage", "sim", only="story")
     if mute.count.failures:
-        suite.count.bad("its tests do not pass", mute.count.failures[0].text)
+        suite.count.bad("its tests do not pass", f"{mute.count.failures[0].name}\n{mute.count.failures[0].text}")
         return
     outcome = suite.run(["gcovr", "-r", ROOT, "--object-directory", builds.folder("coverage"), "--filter", "src/wire/",
                          "--filter", "src/presence/", "--fail-under-line", "95", builds.folder("coverage")],
