@@ -61,7 +61,7 @@ static const struct mono never = {UINT64_MAX};
 
 /* ---- the lock */
 
-static void begin_turn(struct engine *engine)
+void threads_begin(struct engine *engine)
 {
 	engine->now = clock_mono();
 	engine->calls->woke(engine->worker, engine->now);
@@ -74,7 +74,7 @@ void threads_enter(struct engine *engine)
 		pthread_mutex_unlock(&engine->gate);
 	}
 	pthread_mutex_lock(&engine->lock);
-	begin_turn(engine);
+	threads_begin(engine);
 }
 
 /* For the main thread: the next one to have the lock. */
@@ -85,7 +85,7 @@ static void enter_first(struct engine *engine)
 	pthread_mutex_lock(&engine->lock);
 	atomic_store(&engine->is_gated, false);
 	pthread_mutex_unlock(&engine->gate);
-	begin_turn(engine);
+	threads_begin(engine);
 }
 
 static void write_waker(struct engine *engine)
@@ -479,9 +479,13 @@ static void turn(struct engine *engine, bool is_asked)
 	if (is_whole)
 		engine->rest = mono_after(engine->now,
 					  LOOK_REST * mono_between(engine->now, clock_mono()));
-	engine->is_stirred = engine->links.marked_first != LINKS_NONE;
-	engine->stirred_at = engine->now;
+	engine->is_stirred = false;
+	if (engine->links.marked_first == LINKS_NONE)
+		return;
+	/* What is told of that belongs to the next turn. */
+	threads_begin(engine);
 	perform_marks(engine);
+	stir(engine);
 }
 
 static struct mono sleep_until(const struct engine *engine)
@@ -526,12 +530,13 @@ static int main_turn(struct engine *engine)
 	uint32_t own = note_own(engine);
 	uint32_t count = note_trouble(engine, own);
 	bool is_asked;
-	int found;
+	int found, ms;
 
 	engine->sleeps = sleep_until(engine);
+	ms = wait_ms(engine);
 	engine->is_poked = false;
 	pthread_mutex_unlock(&engine->lock);
-	found = poll(engine->looks, count, wait_ms(engine));
+	found = poll(engine->looks, count, ms);
 	if (found < 0 && errno != EINTR) {
 		found = -errno;
 		pthread_mutex_lock(&engine->lock);

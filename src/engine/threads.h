@@ -88,7 +88,10 @@ static inline struct link *threads_link(const struct engine *engine, uint32_t sl
 
 /* ---- threads.c, for both */
 
-/* Takes the lock for a turn: reads the clock, `woke`. */
+/* A turn begins: reads the clock, `woke`. With the lock. */
+void threads_begin(struct engine *engine);
+
+/* Takes the lock for a turn. */
 void threads_enter(struct engine *engine);
 
 /* Does what was marked, sees to it that the main thread comes in time, and gives the lock back. */

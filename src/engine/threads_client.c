@@ -23,15 +23,18 @@ static void await_bytes(int fd)
 		;
 }
 
+/* Waits, where it is to receive nothing for now, until it is, or its connection is over. */
 static void await_work(struct engine *engine, uint32_t slot)
 {
 	struct link *link = threads_link(engine, slot);
 
-	while (threads_is_idle(link)) {
-		link->flags |= THREADS_IDLE;
+	if (!threads_is_idle(link))
+		return;
+	link->flags |= THREADS_IDLE;
+	while (threads_is_idle(link))
 		pthread_cond_wait(&engine->conditions[slot % THREADS_CONDITIONS], &engine->lock);
-	}
 	link->flags &= ~(uint32_t)THREADS_IDLE;
+	threads_begin(engine);
 }
 
 /* What was told as sent is not all gone: the main thread goes on when there is room. */
