@@ -34,6 +34,7 @@ static const char help[] =
 	"            raw        nothing is added; the next message waits for the reply\n"
 	"            bytes      nothing is added\n"
 	"  --greeting           the server speaks first: one line, whatever it says\n"
+	"  --ignore TEXT        what the server may say at any time between replies\n"
 	"  --hello TEXT         said once by each client; \\# is the client's number\n"
 	"  --hello-expect TEXT  the reply to it, '' for none (as --expect)\n"
 	"  --bye TEXT           said at the end, whereupon the server closes ('' or, with --churn, "
@@ -54,6 +55,7 @@ static const char help[] =
 	"  --warmup TIME        not measured before (0)\n"
 	"  --timeout TIME       for a connection, for the last replies, for a round of churn (5s)\n"
 	"  --threads N          threads of this tool (1)\n"
+	"  --congestion NAME    TCP congestion control of this end (the system's)\n"
 	"  --source ADDRESS     connect from there; repeatable (loopback takes what it needs by "
 	"itself)\n"
 	"\n"
@@ -68,6 +70,8 @@ static const char help[] =
 enum {
 	OPT_MESSAGE = 256,
 	OPT_EXPECT,
+	OPT_IGNORE,
+	OPT_CONGESTION,
 	OPT_FRAMING,
 	OPT_GREETING,
 	OPT_HELLO,
@@ -93,6 +97,7 @@ enum {
 static const struct option long_options[] = {
 	{"message", required_argument, NULL, OPT_MESSAGE},
 	{"expect", required_argument, NULL, OPT_EXPECT},
+	{"ignore", required_argument, NULL, OPT_IGNORE},
 	{"framing", required_argument, NULL, OPT_FRAMING},
 	{"greeting", no_argument, NULL, OPT_GREETING},
 	{"hello", required_argument, NULL, OPT_HELLO},
@@ -110,6 +115,7 @@ static const struct option long_options[] = {
 	{"warmup", required_argument, NULL, OPT_WARMUP},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"threads", required_argument, NULL, OPT_THREADS},
+	{"congestion", required_argument, NULL, OPT_CONGESTION},
 	{"source", required_argument, NULL, OPT_SOURCE},
 	{"pid", required_argument, NULL, OPT_PID},
 	{"json", no_argument, NULL, OPT_JSON},
@@ -121,7 +127,7 @@ static const struct option long_options[] = {
 struct wish {
 	struct load_plan *plan;
 	const char *target;
-	const char *message, *expect, *hello, *hello_expect, *bye, *bye_expect;
+	const char *message, *expect, *ignore, *hello, *hello_expect, *bye, *bye_expect;
 	const char *framing;
 	const char *sources[SOURCES_MAX];
 	unsigned sources_count;
@@ -226,6 +232,12 @@ static int take_text(struct wish *wish, int option)
 		return 0;
 	case OPT_EXPECT:
 		wish->expect = optarg;
+		return 0;
+	case OPT_IGNORE:
+		wish->ignore = optarg;
+		return 0;
+	case OPT_CONGESTION:
+		wish->plan->congestion = optarg;
 		return 0;
 	case OPT_FRAMING:
 		wish->framing = optarg;
@@ -335,6 +347,18 @@ static int expect(struct expectation *expectation, const char *option, const cha
 	return status < 0 ? complain(strerror(-status), option) : 0;
 }
 
+static int ignore(struct expectation *expectation, const char *text, const char *end)
+{
+	struct literal literal;
+	int status;
+
+	if (say(&literal, "--ignore", text, end) < 0)
+		return -1;
+	status = expectation_ignore(expectation, literal.bytes, literal.len);
+	literal_fini(&literal);
+	return status < 0 ? complain(strerror(-status), "--ignore") : 0;
+}
+
 static int fill_texts(struct wish *wish)
 {
 	struct load_plan *plan = wish->plan;
@@ -347,6 +371,8 @@ static int fill_texts(struct wish *wish)
 	plan->one_at_a_time = strcmp(wish->framing, "raw") == 0;
 	if (say(&plan->message, "--message", wish->message, end) < 0 ||
 	    expect(&plan->reply, "--expect", wish->expect, end) < 0)
+		return -1;
+	if (wish->ignore != NULL && ignore(&plan->reply, wish->ignore, end) < 0)
 		return -1;
 	if (plan->message.len == 0)
 		return complain("an empty message cannot be sent without a framing", NULL);
@@ -499,24 +525,24 @@ static void forget(struct load_plan *plan)
 
 static int main_of_bench(int argc, char **argv)
 {
-	static struct load_plan plan = {
-		.clients = 100,
-		.threads = 1,
-		.pipeline = 1,
-		.duration_ns = 10 * NS_PER_S,
-		.timeout_ns = 5 * NS_PER_S,
-	};
-	static struct wish wish = {
-		.plan = &plan,
-		.target = "127.0.0.1:6666",
-		.message = "beat",
-		.expect = "keep alive",
-		.bye_expect = "stop",
-		.framing = "line",
-		.every_ns = 30 * NS_PER_S,
-	};
-	int status = read_wish(&wish, argc, argv) < 0 ? 2 : 0;
+	/* Large, and no initialiser: it would be part of the binary. */
+	static struct load_plan plan;
+	static struct wish wish;
+	int status;
 
+	plan.clients = 100;
+	plan.threads = 1;
+	plan.pipeline = 1;
+	plan.duration_ns = 10 * NS_PER_S;
+	plan.timeout_ns = 5 * NS_PER_S;
+	wish.plan = &plan;
+	wish.target = "127.0.0.1:6666";
+	wish.message = "beat";
+	wish.expect = "keep alive";
+	wish.bye_expect = "stop";
+	wish.framing = "line";
+	wish.every_ns = 30 * NS_PER_S;
+	status = read_wish(&wish, argc, argv) < 0 ? 2 : 0;
 	if (status == 0 && wish.help)
 		fputs(help, stdout);
 	else if (status == 0)

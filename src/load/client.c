@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -118,6 +119,12 @@ static int make_socket(const struct lane *lane, uint32_t index)
 	/* With one message under way nothing is ever held back, and the call can be saved. */
 	if ((plan->pipeline > 1 || plan->rate > 0) && plan->target.address.ss_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (plan->congestion != NULL &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, plan->congestion,
+		       (socklen_t)strlen(plan->congestion)) < 0) {
+		status = -errno;
+		goto fail_socket;
+	}
 	status = sources_bind(&plan->sources, fd, lane->first + index);
 	if (status < 0)
 		goto fail_socket;
@@ -192,7 +199,7 @@ static void say_hello(struct lane *lane, uint32_t index)
 		return;
 	}
 	client->state = CLIENT_HELLO;
-	client->position = 0;
+	client->progress = (struct progress){0};
 	if (say(lane, index, &lane->plan->hello) && lane->plan->hello_reply.len == 0)
 		become_ready(lane, index);
 }
@@ -210,7 +217,7 @@ static void on_connected(struct lane *lane, uint32_t index)
 		return;
 	}
 	lane->tally.connects++;
-	histogram_add(&lane->tally.connecting, mono_between(client->begun, lane->now));
+	histogram_add(&lane->tally.connecting, mono_between(client->begun, lane->now), 1);
 	if (lane->plan->greeting)
 		client->state = CLIENT_GREETING;
 	else
@@ -222,7 +229,7 @@ void client_part(struct lane *lane, uint32_t index)
 	struct client *client = &lane->clients[index];
 
 	client->state = CLIENT_BYE;
-	client->position = 0;
+	client->progress = (struct progress){0};
 	if (say(lane, index, &lane->plan->bye) && lane->plan->bye_reply.len == 0)
 		client->state = CLIENT_ENDING;
 }
@@ -232,32 +239,49 @@ static void end_cycle(struct lane *lane, uint32_t index)
 	if (lane->recording) {
 		lane->tally.cycles++;
 		histogram_add(&lane->tally.cycle,
-			      mono_between(lane->clients[index].begun, lane->now));
+			      mono_between(lane->clients[index].begun, lane->now), 1);
 	}
 	end(lane, index);
 }
 
+static void record_scheduled(struct lane *lane, uint32_t index, uint32_t replies)
+{
+	uint64_t answered = lane->clients[index].answered;
+
+	for (uint64_t k = answered; k < answered + replies; k++) {
+		struct mono due = schedule_time(&lane->schedule, index + k * lane->count);
+
+		if (!mono_before(due, lane->conductor->from) && mono_before(due, lane->until))
+			histogram_add(&lane->tally.latency, mono_between(due, lane->now), 1);
+	}
+}
+
+/* Messages that were sent together have the same stamp, and their replies mostly come together too. */
+static void record_stamped(struct lane *lane, uint32_t index, uint32_t replies)
+{
+	uint32_t pipeline = lane->plan->pipeline;
+	const uint64_t *ring = &lane->stamps[(uint64_t)index * pipeline];
+	uint32_t at = pipeline > 1 ? (uint32_t)(lane->clients[index].answered % pipeline) : 0;
+
+	for (uint32_t left = replies; left > 0;) {
+		uint64_t stamp = ring[at];
+		uint32_t alike = 0;
+
+		while (left > 0 && ring[at] == stamp) {
+			at = at + 1 < pipeline ? at + 1 : 0;
+			alike++;
+			left--;
+		}
+		histogram_add(&lane->tally.latency, lane->now.ns - stamp, alike);
+	}
+}
+
 static void record(struct lane *lane, uint32_t index, uint32_t replies)
 {
-	struct client *client = &lane->clients[index];
-	const struct load_plan *plan = lane->plan;
-
-	for (uint64_t k = client->answered; k < client->answered + replies; k++) {
-		struct mono sent;
-
-		if (plan->rate > 0) {
-			sent = schedule_time(&lane->schedule, index + k * lane->count);
-			if (mono_before(sent, lane->conductor->from) ||
-			    !mono_before(sent, lane->until))
-				continue;
-		} else if (lane->recording) {
-			sent.ns = lane->stamps[(uint64_t)index * plan->pipeline +
-					       (plan->pipeline > 1 ? k % plan->pipeline : 0)];
-		} else {
-			continue;
-		}
-		histogram_add(&lane->tally.latency, mono_between(sent, lane->now));
-	}
+	if (lane->plan->rate > 0)
+		record_scheduled(lane, index, replies);
+	else if (lane->recording)
+		record_stamped(lane, index, replies);
 }
 
 static void on_replies(struct lane *lane, uint32_t index, uint32_t replies)
@@ -304,14 +328,14 @@ static void on_ceremony(struct lane *lane, uint32_t index, const char *bytes, si
 		return;
 	}
 	if (client->state == CLIENT_HELLO) {
-		match = expectation_match(&plan->hello_reply, &client->position, 1, bytes, len);
+		match = expectation_match(&plan->hello_reply, &client->progress, 1, bytes, len);
 		if (match.wrong || match.surplus > 0)
 			client_fail(lane, index, LOAD_HELLO);
 		else if (match.replies > 0)
 			become_ready(lane, index);
 		return;
 	}
-	match = expectation_match(&plan->bye_reply, &client->position, client->state == CLIENT_BYE,
+	match = expectation_match(&plan->bye_reply, &client->progress, client->state == CLIENT_BYE,
 				  bytes, len);
 	if (match.wrong || match.surplus > 0)
 		client_fail(lane, index, match.wrong ? LOAD_WRONG : LOAD_SURPLUS);
@@ -328,7 +352,7 @@ static void on_bytes(struct lane *lane, uint32_t index, const char *bytes, size_
 		on_ceremony(lane, index, bytes, len);
 		return;
 	}
-	match = expectation_match(&lane->plan->reply, &client->position, client->owed, bytes, len);
+	match = expectation_match(&lane->plan->reply, &client->progress, client->owed, bytes, len);
 	if (match.wrong) {
 		client_fail(lane, index, LOAD_WRONG);
 		return;
@@ -390,10 +414,16 @@ void client_send(struct lane *lane, uint32_t index, uint32_t count)
 
 	if (plan->rate <= 0) {
 		uint64_t *ring = &lane->stamps[(uint64_t)index * plan->pipeline];
-		uint64_t now = clock_mono().ns, next = client->answered + client->owed;
+		uint64_t now = clock_mono().ns;
+		uint32_t at =
+			plan->pipeline > 1
+				? (uint32_t)((client->answered + client->owed) % plan->pipeline)
+				: 0;
 
-		for (uint32_t i = 0; i < count; i++)
-			ring[plan->pipeline > 1 ? (next + i) % plan->pipeline : 0] = now;
+		for (uint32_t i = 0; i < count; i++) {
+			ring[at] = now;
+			at = at + 1 < plan->pipeline ? at + 1 : 0;
+		}
 	}
 	client->owed += count;
 	client->unsent += (uint64_t)count * plan->message.len;

@@ -17,6 +17,15 @@
 struct expectation {
 	char *block; /* the reply, repeated: any position and EXPECTATION_READ_MAX bytes from there; NULL: any bytes do */
 	uint32_t len; /* of one reply; 0: no reply is expected */
+	char *aside;  /* what may be said between replies without being one; NULL: nothing */
+	uint32_t aside_len;
+	uint32_t shared; /* bytes with which both begin: it may be either */
+};
+
+/* How far the next reply has come. All zero at first. */
+struct progress {
+	uint32_t position; /* bytes of it */
+	uint32_t aside;	   /* bytes of what is no reply */
 };
 
 struct match {
@@ -28,35 +37,45 @@ struct match {
 /* Copies the reply; `bytes` NULL: any `len` bytes are one. 0, or -ENOMEM, or -EMSGSIZE beyond EXPECTATION_REPLY_MAX. */
 int expectation_init(struct expectation *expectation, const char *bytes, size_t len)
 	__attribute__((warn_unused_result));
+
+/* Lets the server say this at any time between replies. Copies it. 0, or -ENOMEM, or -EMSGSIZE. */
+int expectation_ignore(struct expectation *expectation, const char *bytes, size_t len)
+	__attribute__((warn_unused_result));
+
 void expectation_fini(struct expectation *expectation);
 
+/* As expectation_match, byte by byte, with an eye on what is to be ignored. */
+struct match expectation_match_slowly(const struct expectation *expectation,
+				      struct progress *progress, uint64_t owed, const char *bytes,
+				      size_t len);
+
 /*
- * Matches the `len` bytes of one receive against `owed` replies. `position`, how much of the next reply has come, is
- * the caller's to keep and 0 at first.
+ * Matches the `len` bytes of one receive, at most EXPECTATION_READ_MAX, against `owed` replies.
  */
 static inline struct match expectation_match(const struct expectation *expectation,
-					     uint32_t *position, uint64_t owed, const char *bytes,
-					     size_t len)
+					     struct progress *progress, uint64_t owed,
+					     const char *bytes, size_t len)
 {
 	struct match match = {0};
-	uint64_t due = owed * expectation->len - *position;
+	uint64_t due = owed * expectation->len - progress->position;
 	uint32_t taken = (uint32_t)(len < due ? len : due);
-	uint32_t end = *position + taken;
+	uint32_t end = progress->position + taken;
+	bool differs = taken > 0 && expectation->block != NULL &&
+		       memcmp(bytes, expectation->block + progress->position, taken) != 0;
 
-	if (taken > 0 && expectation->block != NULL &&
-	    memcmp(bytes, expectation->block + *position, taken) != 0) {
-		match.wrong = true;
-		return match;
-	}
+	if (expectation->aside != NULL && (differs || taken < len || progress->aside > 0))
+		return expectation_match_slowly(expectation, progress, owed, bytes, len);
 	match.surplus = (uint32_t)len - taken;
-	if (end < expectation->len || expectation->len == 0) {
-		*position = end;
+	if (differs) {
+		match.wrong = true;
+	} else if (end < expectation->len || expectation->len == 0) {
+		progress->position = end;
 	} else if (end == expectation->len) {
 		match.replies = 1;
-		*position = 0;
+		progress->position = 0;
 	} else {
 		match.replies = end / expectation->len;
-		*position = end % expectation->len;
+		progress->position = end % expectation->len;
 	}
 	return match;
 }

@@ -33,15 +33,16 @@ static inline uint32_t histogram_bucket(uint64_t value)
 	return (shift << 10) + (uint32_t)(value >> shift);
 }
 
-static inline void histogram_add(struct histogram *histogram, uint64_t value)
+/* Adds a value `times` times. */
+static inline void histogram_add(struct histogram *histogram, uint64_t value, uint64_t times)
 {
-	histogram->count++;
-	histogram->sum += value;
+	histogram->count += times;
+	histogram->sum += value * times;
 	if (value < histogram->min)
 		histogram->min = value;
 	if (value > histogram->max)
 		histogram->max = value;
-	histogram->buckets[histogram_bucket(value)]++;
+	histogram->buckets[histogram_bucket(value)] += times;
 }
 
 /* Adds all that the other one has. */

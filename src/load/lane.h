@@ -32,13 +32,13 @@ enum client_state {
 struct client {
 	int fd;
 	uint8_t state;
-	bool limited;	   /* it is in the lane's list of those with a time limit */
-	uint32_t position; /* how much of the next reply has come */
-	uint32_t offset;   /* how much of the next message is sent already */
-	uint32_t waiting;  /* one at a time: messages that are due but may not be sent yet */
-	uint64_t owed;	   /* replies */
-	uint64_t unsent;   /* bytes of messages that the socket did not take yet */
-	uint64_t answered; /* messages, in all */
+	bool limited;		  /* it is in the lane's list of those with a time limit */
+	uint32_t offset;	  /* how much of the next message is sent already */
+	uint32_t waiting;	  /* one at a time: messages that are due but may not be sent yet */
+	struct progress progress; /* of the next reply */
+	uint64_t owed;		  /* replies */
+	uint64_t unsent;	  /* bytes of messages that the socket did not take yet */
+	uint64_t answered;	  /* messages, in all */
 	struct mono begun;
 	uint32_t next, prev; /* in that list */
 };

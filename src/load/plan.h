@@ -22,6 +22,7 @@ struct load_plan {
 	const char *target_text;
 	struct endpoint target;
 	struct sources sources;
+	const char *congestion; /* control of our end; NULL: the system's */
 
 	uint32_t clients;
 	unsigned threads;

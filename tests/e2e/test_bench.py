@@ -243,6 +243,22 @@ def test_greeting_and_hello():
         assert (status, faults(report)) == (1, {"hello": 4})
 
 
+def test_what_is_ignored():
+    with Mischief(lambda line, number: [b"PI", b"NG\r\nP", b"ONG\r\n", b"PING\r\n"]) as server:
+        talk = ["--message", "PING\\r", "--expect", "PONG\\r", "--clients", "3"]
+        status, report = bench(server.target, *talk, "--ignore", "PING\\r")
+        assert (status, faults(report)) == (0, {})
+        assert report["replies_in_all"] == len(server.lines)
+        assert bench(server.target, *talk)[0] == 1
+
+
+def test_congestion_control():
+    with Mischief() as server:
+        assert bench(server.target, "--congestion", "reno")[0] == 0
+        status, report = bench(server.target, "--congestion", "nonsense", "--clients", "2")
+        assert (status, faults(report)) == (1, {"other": 2})
+
+
 def test_a_hello_that_is_not_answered():
     with Mischief(lambda line, number: b"") as server:
         status, report = bench(server.target, "--hello", "hello", "--clients", "2", "--timeout", "300ms")

@@ -23,7 +23,7 @@ static struct match feed(const struct expectation *expectation, uint64_t owed, c
 			 size_t len, uint32_t cuts)
 {
 	struct match all = {0};
-	uint32_t position = 0;
+	struct progress progress = {0};
 	size_t from = 0;
 
 	for (size_t i = 0; i < len; i++) {
@@ -31,7 +31,7 @@ static struct match feed(const struct expectation *expectation, uint64_t owed, c
 
 		if (!(cuts >> i & 1) && i + 1 < len)
 			continue;
-		match = expectation_match(expectation, &position, owed - all.replies, stream + from,
+		match = expectation_match(expectation, &progress, owed - all.replies, stream + from,
 					  i + 1 - from);
 		all.replies += match.replies;
 		all.surplus += match.surplus;
@@ -95,32 +95,73 @@ static void test_surplus_is_seen_however_cut(void **state)
 	expectation_fini(&expectation);
 }
 
+/* "PING" and "PONG" begin alike, so the first byte of either may be the last one of a receive. */
+static void test_asides_are_skipped_however_cut(void **state)
+{
+	static const char stream[] = "PING\nPONG\nPING\nPING\nP", alone[] = "PING\nPING\n";
+	struct expectation expectation = expecting("PONG\n");
+
+	(void)state;
+	assert_int_equal(expectation_ignore(&expectation, "PING\n", 5), 0);
+	for (uint32_t cuts = 0; cuts < 1u << (sizeof(stream) - 2); cuts += 7) {
+		struct match match = feed(&expectation, 2, stream, sizeof(stream) - 1, cuts);
+
+		assert_int_equal(match.replies, 1);
+		assert_int_equal(match.surplus, 0);
+		assert_false(match.wrong);
+	}
+	/* Also where nothing is owed. */
+	for (uint32_t cuts = 0; cuts < 1u << (sizeof(alone) - 2); cuts++) {
+		struct match match = feed(&expectation, 0, alone, sizeof(alone) - 1, cuts);
+
+		assert_int_equal(match.replies + match.surplus, 0);
+		assert_false(match.wrong);
+	}
+	expectation_fini(&expectation);
+}
+
+static void test_what_is_no_aside_is_wrong_however_cut(void **state)
+{
+	static const char *const streams[] = {"PING\nPUNG\n", "PONG\nPINK\n", "PING\nPOING",
+					      "PONPING\n\n", "PONG\nPIPIN"};
+	struct expectation expectation = expecting("PONG\n");
+
+	(void)state;
+	assert_int_equal(expectation_ignore(&expectation, "PING\n", 5), 0);
+	for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+		for (uint32_t cuts = 0; cuts < 1u << (strlen(streams[i]) - 1); cuts++)
+			assert_true(
+				feed(&expectation, 2, streams[i], strlen(streams[i]), cuts).wrong);
+	}
+	expectation_fini(&expectation);
+}
+
 static void test_nothing_owed_is_all_surplus(void **state)
 {
 	struct expectation expectation = expecting("ok\n");
-	uint32_t position = 0;
-	struct match match = expectation_match(&expectation, &position, 0, "ok\n", 3);
+	struct progress progress = {0};
+	struct match match = expectation_match(&expectation, &progress, 0, "ok\n", 3);
 
 	(void)state;
 	assert_int_equal(match.replies, 0);
 	assert_int_equal(match.surplus, 3);
-	assert_int_equal(position, 0);
+	assert_int_equal(progress.position, 0);
 	expectation_fini(&expectation);
 }
 
 static void test_any_bytes_of_a_length(void **state)
 {
 	struct expectation expectation;
-	uint32_t position = 0;
+	struct progress progress = {0};
 	struct match match;
 
 	(void)state;
 	assert_int_equal(expectation_init(&expectation, NULL, 4), 0);
-	match = expectation_match(&expectation, &position, 3, "abcdefghi", 9);
+	match = expectation_match(&expectation, &progress, 3, "abcdefghi", 9);
 	assert_int_equal(match.replies, 2);
-	match = expectation_match(&expectation, &position, 1, "jkl", 3);
+	match = expectation_match(&expectation, &progress, 1, "jkl", 3);
 	assert_int_equal(match.replies, 1);
-	match = expectation_match(&expectation, &position, 0, "m", 1);
+	match = expectation_match(&expectation, &progress, 0, "m", 1);
 	assert_int_equal(match.surplus, 1);
 	expectation_fini(&expectation);
 }
@@ -134,13 +175,13 @@ static void test_a_full_read_at_every_position(void **state)
 	for (size_t i = 0; i < sizeof(stream); i++)
 		stream[i] = "keep alive\n"[i % 11];
 	for (uint32_t from = 0; from < 11; from++) {
-		uint32_t position = from;
-		struct match match = expectation_match(&expectation, &position, 100000,
+		struct progress progress = {.position = from};
+		struct match match = expectation_match(&expectation, &progress, 100000,
 						       stream + from, EXPECTATION_READ_MAX);
 
 		assert_false(match.wrong);
 		assert_int_equal(match.replies, (from + EXPECTATION_READ_MAX) / 11);
-		assert_int_equal(position, (from + EXPECTATION_READ_MAX) % 11);
+		assert_int_equal(progress.position, (from + EXPECTATION_READ_MAX) % 11);
 	}
 	expectation_fini(&expectation);
 }
@@ -152,7 +193,7 @@ static void test_a_reply_may_be_longer_than_a_read(void **state)
 	};
 	char *reply = malloc(LEN);
 	struct expectation expectation;
-	uint32_t position = 0;
+	struct progress progress = {0};
 	size_t at = 0, replies = 0;
 
 	(void)state;
@@ -161,7 +202,7 @@ static void test_a_reply_may_be_longer_than_a_read(void **state)
 	assert_int_equal(expectation_init(&expectation, reply, LEN), 0);
 	while (at < LEN) {
 		size_t len = LEN - at < EXPECTATION_READ_MAX ? LEN - at : EXPECTATION_READ_MAX;
-		struct match match = expectation_match(&expectation, &position, 1, reply + at, len);
+		struct match match = expectation_match(&expectation, &progress, 1, reply + at, len);
 
 		assert_false(match.wrong);
 		replies += match.replies;
@@ -180,6 +221,8 @@ int main(void)
 		cmocka_unit_test(test_every_cut_is_the_same),
 		cmocka_unit_test(test_each_wrong_byte_is_seen_however_cut),
 		cmocka_unit_test(test_surplus_is_seen_however_cut),
+		cmocka_unit_test(test_asides_are_skipped_however_cut),
+		cmocka_unit_test(test_what_is_no_aside_is_wrong_however_cut),
 		cmocka_unit_test(test_nothing_owed_is_all_surplus),
 		cmocka_unit_test(test_any_bytes_of_a_length),
 		cmocka_unit_test(test_a_full_read_at_every_position),

@@ -44,7 +44,7 @@ static void check_against_sorted(uint64_t *values, size_t count)
 
 	histogram_init(&histogram);
 	for (size_t i = 0; i < count; i++)
-		histogram_add(&histogram, values[i]);
+		histogram_add(&histogram, values[i], 1);
 	qsort(values, count, sizeof(*values), by_size);
 	for (size_t i = 0; i < sizeof(ppms) / sizeof(ppms[0]); i++) {
 		size_t rank = (size_t)(((uint64_t)count * ppms[i] + 999999) / 1000000);
@@ -137,11 +137,24 @@ static void test_merging_is_adding_up(void **state)
 	for (unsigned i = 0; i < 10000; i++) {
 		uint64_t value = next_random(&seed) >> (20 + i % 40);
 
-		histogram_add(&whole, value);
-		histogram_add(&parts[i % 3 == 0], value);
+		histogram_add(&whole, value, 1);
+		histogram_add(&parts[i % 3 == 0], value, 1);
 	}
 	histogram_merge(&parts[0], &parts[1]);
 	assert_memory_equal(&parts[0], &whole, sizeof(whole));
+}
+
+static void test_many_at_once(void **state)
+{
+	static struct histogram one_by_one, at_once;
+
+	(void)state;
+	histogram_init(&one_by_one);
+	histogram_init(&at_once);
+	for (unsigned i = 0; i < 64; i++)
+		histogram_add(&one_by_one, 98765, 1);
+	histogram_add(&at_once, 98765, 64);
+	assert_memory_equal(&one_by_one, &at_once, sizeof(at_once));
 }
 
 static void test_an_empty_one_adds_nothing(void **state)
@@ -151,7 +164,7 @@ static void test_an_empty_one_adds_nothing(void **state)
 	(void)state;
 	histogram_init(&empty);
 	histogram_init(&one);
-	histogram_add(&one, 42);
+	histogram_add(&one, 42, 1);
 	histogram_merge(&one, &empty);
 	assert_int_equal(one.min, 42);
 	assert_int_equal(one.max, 42);
@@ -166,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_buckets_follow_each_other),
 		cmocka_unit_test(test_no_bucket_is_skipped),
 		cmocka_unit_test(test_merging_is_adding_up),
+		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_an_empty_one_adds_nothing),
 	};
 
