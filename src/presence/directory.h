@@ -43,7 +43,7 @@ struct directory_config {
 	uint8_t seed[16];           /* of the hash of names: random, so that nobody can choose collisions */
 };
 
-/* How much zeroed memory it needs (touched only as it fills), and making it there. The memory is the caller's, aligned to 64 bytes. */
+/* How much zeroed memory it needs (touched only as it fills), and making it there. The memory is the caller's, aligned for anything. */
 size_t directory_bytes(const struct directory_config *config);
 struct directory *directory_init(void *memory, const struct directory_config *config, struct mono now);
 

@@ -6,23 +6,30 @@
  * are not suspect, each is reckoned with the share of it that is expected to speak within a grace,
  *
  *     expected = sum of min(1, grace / every)
- *     number   = suspect + fallen + (alive + late) * late / expected
- *     share    = number / (all + fallen)
+ *     number   = suspect + (alive + late) * late / expected
  *
- * and it is the network where number and share are large. The fallen are those who were judged gone by their silence
- * before there were enough; they fade within a grace. One tally is kept for each group, and one for all.
+ * and it is the network where this number is large, and a large share of all.
  *
- * A partition is told once, for a group or for all, and is over when nobody is suspect under its roof any more.
+ * Those who fell (were judged gone by their silence, before there were enough) are reckoned as if they were there and
+ * late, and fade: within a grace, or, where next to nobody is expected within a grace, within the time in which
+ * EXPECTED_MIN are. So in a fleet with a short grace a partition is seen a few verdicts late, and two that die in the
+ * same moment are not taken for all of it.
+ *
+ * One tally is kept for each group, and one for all. A partition is told once, for a group or for all, and is over when
+ * nobody is suspect under its roof any more.
  */
 
 #include "presence/directory_state.h"
 
 #include <string.h>
 
-/*
- * So many at least: where `grace` is small against `every`, next to nobody is expected, and two that die in the same
- * moment would be all of them. Two may share a host; three at once, and nobody else heard, is more than that.
- */
+/* A share of fewer, who should have spoken, says nothing: of ten, at a share of 30 %, three must be silent. */
+#define EXPECTED_MIN 10
+
+/* Whoever fell a day ago says nothing of now. */
+#define FADE_MAX_MS (UINT64_C(86400) * MS_PER_S)
+
+/* So many are silent at least, whatever share is asked for: one dies by itself, and two may have shared a host. */
 #define SILENT_MIN 3
 
 uint64_t suspicion_expected(const struct member *member)
@@ -122,16 +129,25 @@ void suspicion_leave(struct directory *directory, const struct member *member)
 		one_held_less(directory, roof(directory, member));
 }
 
-/* Those who fell count less and less: after a grace (the mean one), little is left. */
+/* In which those who fell fade. */
+static uint64_t window_ms(const struct tally *tally)
+{
+	uint64_t ms = tally->clients > 0 ? tally->grace_ms / tally->clients : 0;
+
+	if (tally->expected > 0 && tally->expected < EXPECTED_MIN * ONE)
+		ms = ms * EXPECTED_MIN * ONE / tally->expected;
+	return ms < FADE_MAX_MS ? ms : FADE_MAX_MS;
+}
+
 static void fade(struct tally *tally, uint64_t now_ms)
 {
-	uint64_t window_ms = tally->clients > 0 ? tally->grace_ms / tally->clients : 0;
 	uint64_t passed_ms = now_ms - tally->fallen_ms;
+	uint64_t within_ms = window_ms(tally);
 
-	if (passed_ms >= window_ms)
+	if (passed_ms >= within_ms)
 		tally->fallen = 0;
 	else
-		tally->fallen -= tally->fallen * passed_ms / window_ms;
+		tally->fallen -= tally->fallen * passed_ms / within_ms;
 	tally->fallen_ms = now_ms;
 }
 
@@ -151,31 +167,36 @@ void suspicion_fell(struct directory *directory, const struct member *member)
 		tally_fell(group, now_ms);
 }
 
-/* How many of the others are silent if `late` of `expected` are, in 1/ONE. A million of each do not overflow it. */
-static uint64_t extrapolate(uint64_t late, uint64_t others, uint64_t expected)
+/* The share of those who should have spoken and have not, in 1/ONE, rounded up; at most ONE. */
+static uint64_t silent_share(const struct tally *tally, uint64_t others)
 {
-	uint64_t product = late * ONE * others;
+	uint64_t silent = tally->late * ONE + tally->fallen;
+	uint64_t expected = tally->expected;
 
-	if (late * ONE >= expected)
-		return others * ONE;
-	return product / expected * ONE + product % expected * ONE / expected;
+	if (others > 0)
+		expected += expected / others * tally->fallen / ONE;
+	if (expected < EXPECTED_MIN * ONE)
+		expected = EXPECTED_MIN * ONE;
+	return silent >= expected ? ONE : (silent * ONE + expected - 1) / expected;
 }
 
-/* How many clients of it have fallen silent, in 1/ONE, reckoned from those who are seen to. */
+/* How many clients of it have fallen silent, in 1/ONE. A million of each do not overflow it. */
 static uint64_t silent_number(const struct tally *tally)
 {
-	return tally->suspects * ONE + tally->fallen +
-	       extrapolate(tally->late, tally->clients - tally->suspects, tally->expected);
+	uint64_t others = tally->clients - tally->suspects;
+	uint64_t share = silent_share(tally, others);
+
+	return tally->suspects * ONE + others * share + tally->fallen * share / ONE;
 }
 
 static bool is_suspicious(const struct directory *directory, const struct tally *tally)
 {
 	uint64_t seen = (tally->late + tally->suspects) * ONE + tally->fallen;
 	uint64_t number = silent_number(tally);
+	uint64_t all = tally->clients * ONE + tally->fallen;
 
 	return seen >= SILENT_MIN * ONE && number >= directory->config.suspect_min * ONE &&
-	       number * 100 >=
-		       directory->config.suspect_share * (tally->clients * ONE + tally->fallen);
+	       number * 100 >= directory->config.suspect_share * all;
 }
 
 /* Whether all those are suspicious too whose silence no group's partition explains; `but` is left out as well. */

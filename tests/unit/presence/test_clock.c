@@ -176,10 +176,11 @@ static void a_random_turn(void)
 
 	/* Mostly short steps; now and then somebody is away, or everybody. */
 	stage_jump_ns(&stage, random_below(40 * NS_PER_MS));
-	if (random_below(50) == 0)
-		stage_jump_ns(&stage, random_below(2 * NS_PER_S));
+	if (random_below(200) == 0)
+		stage_jump_ns(&stage, random_below(4 * NS_PER_S));
 	stage_turn(&stage, worker);
-	watch_promise(&stage.watches[worker], mono_after(stage.now, random_below(300) * NS_PER_MS));
+	watch_promise(&stage.watches[worker],
+		      mono_after(stage.now, random_below(10) == 0 ? 0 : NS_PER_S));
 }
 
 static void whatever_stalls_there_are_the_time_of_rejoining_is_lived_through_by_all(void **state)

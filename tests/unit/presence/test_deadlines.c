@@ -110,6 +110,26 @@ static void nobody_is_late_or_over_a_nanosecond_early(void **state)
 	assert_int_equal(stage.last.happened.ns, stage.last.heard.ns + 15 * NS_PER_S);
 }
 
+/* Where the wheel still has the deadline before, and gives it out in the very ms of the new one. */
+static void one_heard_again_within_the_millisecond_has_all_of_its_time(void **state)
+{
+	struct actor actor;
+
+	(void)state;
+	open_stage();
+	actor = stage_enter(&stage, 0, "id bob every=10s grace=5s");
+	stage_told_whatever(&stage);
+	stage_jump_ns(&stage, 400000);
+	stage_beat(&stage, actor);
+	stage_watch(&stage, actor)->promised.ns = UINT64_MAX;
+	stage_jump_ns(&stage, 10 * NS_PER_S - 1);
+	stage_turn(&stage, 0);
+	stage_told_nothing(&stage);
+	stage_jump_ns(&stage, NS_PER_MS);
+	stage_turn(&stage, 0);
+	stage_told(&stage, "10.001 bob late\n");
+}
+
 /* On the ms, where the wheel's ms is the deadline itself. */
 static void a_deadline_on_the_millisecond_is_met_in_that_very_millisecond(void **state)
 {
@@ -383,6 +403,25 @@ static void one_that_takes_a_little_now_and_then_is_not_stuck(void **state)
 	stage_told(&stage, "629.960 bob gone slow\n");
 }
 
+static void nobody_is_stuck_early_either(void **state)
+{
+	struct actor actor;
+
+	(void)state;
+	open_stage();
+	actor = stage_enter(&stage, 0, "id bob every=1h");
+	stage_told_whatever(&stage);
+	stage_jump_ns(&stage, 1999999);
+	watch_woke(&stage.watches[0], stage.now);
+	watch_owing(&stage.watches[0], actor.slot);
+	stage_watch(&stage, actor)->promised.ns = UINT64_MAX;
+	stage_jump_ns(&stage, 30 * NS_PER_S - 1);
+	stage_turn(&stage, 0);
+	stage_told_nothing(&stage);
+	stage_pass(&stage, 1);
+	stage_told(&stage, "30.002 bob gone slow\n");
+}
+
 static void owing_is_told_apart_over_the_round_of_its_clock(void **state)
 {
 	struct watch *watch = &stage.watches[0];
@@ -474,6 +513,7 @@ int main(void)
 		story(a_client_that_beats_is_never_told_of),
 		story(a_message_brings_back_one_that_is_late),
 		story(nobody_is_late_or_over_a_nanosecond_early),
+		story(one_heard_again_within_the_millisecond_has_all_of_its_time),
 		story(a_deadline_on_the_millisecond_is_met_in_that_very_millisecond),
 		story(a_stall_of_the_server_is_held_against_nobody),
 		story(one_heard_before_the_stall_has_the_rest_of_its_time_after_it),
@@ -487,6 +527,7 @@ int main(void)
 		story(what_was_judged_is_not_told_again_by_its_end),
 		story(one_that_takes_nothing_is_stuck_after_the_send_timeout),
 		story(one_that_takes_a_little_now_and_then_is_not_stuck),
+		story(nobody_is_stuck_early_either),
 		story(owing_is_told_apart_over_the_round_of_its_clock),
 		story(rhythms_of_years_and_of_milliseconds_are_kept),
 		story(a_place_is_used_again_without_a_trace),
