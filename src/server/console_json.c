@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/utf8.h"
 
@@ -66,6 +67,7 @@ static void write_ready(struct console_line *line, const struct console_self *se
 	json_object_set_new(event, "engine", json_string(ready->engine));
 	json_object_set_new(event, "workers", number(ready->workers));
 	json_object_set_new(event, "max_clients", number(ready->clients_max));
+	json_object_set_new(event, "pid", number((uint64_t)getpid()));
 	json_object_set_new(event, "node", json_string(self->node));
 	json_object_set_new(event, "epoch", number(self->epoch));
 	end(line, event);
@@ -120,11 +122,14 @@ static json_t *end_event(const struct event *event, const char *name, size_t len
 	return self;
 }
 
-static json_t *id_event(const struct event *event, const char *name, size_t len, struct wall at)
+static json_t *id_event(const struct event *event, const char *text, size_t len, struct wall at)
 {
 	json_t *self = session_event("id", event, at);
 
-	json_object_set_new(self, "id", json_stringn(name, len));
+	json_object_set_new(self, "id", json_stringn(text, event->name_len));
+	if (len > event->name_len)
+		json_object_set_new(self, "group",
+				    json_stringn(text + event->name_len, len - event->name_len));
 	json_object_set_new(self, "every_ms", number(event->every_ms));
 	json_object_set_new(self, "grace_ms", number(event->grace_ms));
 	return self;

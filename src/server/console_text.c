@@ -95,9 +95,11 @@ static void write_event(struct console_line *line, const struct console_self *se
 		write_message(line, event, text, len);
 		break;
 	case EVENT_ID:
-		append(line, "#%llu  is %.*s, every %s, grace %s\n", tag, (int)len, text,
-		       duration_write(first, event->every_ms),
-		       duration_write(second, event->grace_ms));
+		append(line, "#%llu  is %.*s, every %s, grace %s%s%.*s\n", tag, event->name_len,
+		       text, duration_write(first, event->every_ms),
+		       duration_write(second, event->grace_ms),
+		       len > event->name_len ? ", group " : "", (int)(len - event->name_len),
+		       text + event->name_len);
 		break;
 	case EVENT_END:
 		write_end(line, event, text, len);
@@ -112,8 +114,7 @@ static void write_event(struct console_line *line, const struct console_self *se
 		break;
 	case EVENT_OVERFLOW:
 		append(line,
-		       "the listen queues of this machine were full: %llu newcomers have to try "
-		       "again; see "
+		       "the listen queue was full: %llu newcomers have to try again; see "
 		       "net.core.somaxconn\n",
 		       (unsigned long long)event->messages);
 		break;

@@ -14,7 +14,7 @@
 enum event_kind {
 	EVENT_CONNECT,
 	EVENT_MESSAGE,	/* text: the message; bytes: its true length */
-	EVENT_ID,	/* text: the name */
+	EVENT_ID,	/* text: the name, name_len bytes of it, then the group, if it has one */
 	EVENT_END,	/* text: the name, if it has one */
 	EVENT_STALL,	/* lasted_ms: how long the worker was away */
 	EVENT_SHED,	/* error: why there was no room for a newcomer; 0: --max-clients */
@@ -35,6 +35,7 @@ struct event {
 	uint8_t reason; /* EVENT_END: enum reason */
 	uint8_t listener;
 	uint8_t worker;
+	uint8_t name_len; /* EVENT_ID */
 };
 
 /* Of a message at most this much is shown. */

@@ -134,6 +134,7 @@ void farewell_drain(struct worker *worker, bool whole)
 		/* Newcomers wait from now on; those who are in are heard once more, in a turn that is whole. */
 		worker->draining = true;
 		worker->kind->finish(worker->engine);
+		atomic_fetch_add(&worker->house->doors_closed, 1);
 	} else if (whole && worker->watch.live > 0) {
 		say_stop_to_all(worker);
 	}

@@ -34,8 +34,9 @@ struct house {
 	bool show_messages;
 	struct rhythm_limits rhythm;
 
-	_Atomic uint32_t clients;     /* connections let in */
-	_Atomic uint64_t drain_until; /* machine time, ns; 0: not draining */
+	_Atomic uint32_t clients;      /* connections let in */
+	_Atomic uint64_t drain_until;  /* machine time, ns; 0: not draining */
+	_Atomic uint32_t doors_closed; /* workers that let nobody in any more */
 	_Atomic bool console_sleeps;
 	sem_t console_wanted;
 };

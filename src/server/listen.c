@@ -3,6 +3,7 @@
 #include "server/listen.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -251,6 +252,7 @@ int listen_open(struct listening *listening, const struct options *options, unsi
 		return complain("sockets", "make room for", ENOMEM);
 	for (unsigned i = 0; i < workers * listening->count; i++)
 		listening->fds[i] = -1;
+	listening->is_handed_over = given > 0;
 	if (given > 0) {
 		if (take_handed_over(listening, options) == 0)
 			return 0;
@@ -287,6 +289,14 @@ void listen_close(struct listening *listening)
 	listening->count = 0;
 }
 
+void listen_stop(const struct listening *listening)
+{
+	if (listening->is_handed_over)
+		return;
+	for (unsigned i = 0; i < listening->workers * listening->count; i++)
+		shutdown(listening->fds[i], SHUT_RDWR);
+}
+
 void listen_of_worker(const struct listening *listening, unsigned worker,
 		      struct engine_listener *listeners)
 {
@@ -301,26 +311,23 @@ void listen_of_worker(const struct listening *listening, unsigned worker,
 	}
 }
 
-/* /proc/net/netstat: a line of names and a line of numbers, for each protocol. */
-uint64_t listen_overflows(void)
+static uint64_t drops(int fd)
 {
-	char names[4096], numbers[4096];
-	uint64_t overflows = 0;
-	FILE *file = fopen("/proc/net/netstat", "re");
+	uint32_t memory[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof(memory);
 
-	if (file == NULL)
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) != 0)
 		return 0;
-	while (fgets(names, sizeof(names), file) != NULL &&
-	       fgets(numbers, sizeof(numbers), file) != NULL) {
-		char *name_at, *number_at;
-		char *name = strtok_r(names, " \n", &name_at),
-		     *number = strtok_r(numbers, " \n", &number_at);
+	return memory[SK_MEMINFO_DROPS];
+}
 
-		for (; name != NULL && number != NULL; name = strtok_r(NULL, " \n", &name_at),
-						       number = strtok_r(NULL, " \n", &number_at))
-			if (strcmp(name, "ListenOverflows") == 0)
-				overflows = strtoull(number, NULL, 10);
-	}
-	fclose(file);
+uint64_t listen_overflows(const struct listening *listening)
+{
+	uint64_t overflows = 0;
+
+	for (unsigned worker = 0; worker < listening->workers; worker++)
+		for (unsigned at = 0; at < listening->count; at++)
+			if (worker == 0 || !listening->is_shared[at])
+				overflows += drops(listening->fds[worker * listening->count + at]);
 	return overflows;
 }

@@ -17,6 +17,7 @@
 struct listening {
 	unsigned count; /* addresses */
 	unsigned workers;
+	bool is_handed_over;
 	int *fds;				/* [worker * count + address] */
 	uint8_t framings[ENGINE_LISTENERS_MAX]; /* enum framing */
 	bool is_shared[ENGINE_LISTENERS_MAX];	/* one descriptor for all workers */
@@ -31,11 +32,14 @@ struct listening {
 int listen_open(struct listening *listening, const struct options *options, unsigned workers);
 void listen_close(struct listening *listening);
 
+/* Nobody can connect any more. Sockets that were handed over go on listening, for whoever holds them. */
+void listen_stop(const struct listening *listening);
+
 /* Fills `listeners` for one worker. */
 void listen_of_worker(const struct listening *listening, unsigned worker,
 		      struct engine_listener *listeners);
 
-/* How many newcomers the kernel has turned away because a listen queue was full, on all of this machine so far. */
-uint64_t listen_overflows(void);
+/* How many newcomers the kernel has turned away so far because the queue of one of these sockets was full. */
+uint64_t listen_overflows(const struct listening *listening);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -233,7 +234,7 @@ static int open_console(struct server *server)
 /* Newcomers for whom a listen queue had no room are nobody's to see but the kernel's. */
 static void look_at_overflows(struct server *server)
 {
-	uint64_t overflows = listen_overflows();
+	uint64_t overflows = listen_overflows(&server->listening);
 
 	if (overflows > server->overflows)
 		tell_overflow(&server->house, overflows - server->overflows);
@@ -253,6 +254,18 @@ static void wait_for_signals(struct server *server, const sigset_t *signals)
 	tell_drain(&server->house, atomic_load(&server->house.clients));
 	house_drain(&server->house,
 		    mono_after(clock_mono(), server->options->drain_ms * NS_PER_MS + 1));
+}
+
+/* Once no worker accepts any more, the sockets stop listening, so that newcomers are told at once. */
+static void close_doors(struct server *server)
+{
+	const struct timespec moment = {.tv_nsec = (long)NS_PER_MS};
+	uint64_t until = atomic_load(&server->house.drain_until);
+
+	while (atomic_load(&server->house.doors_closed) < server->threads_running &&
+	       clock_mono().ns < until)
+		nanosleep(&moment, NULL);
+	listen_stop(&server->listening);
 }
 
 static void *exit_on_second(void *context)
@@ -277,6 +290,7 @@ static int run(struct server *server, const sigset_t *signals)
 	}
 	if (pthread_create(&second, NULL, exit_on_second, (void *)(uintptr_t)signals) == 0)
 		pthread_detach(second);
+	close_doors(server);
 	while (server->threads_running > 0)
 		pthread_join(server->threads[--server->threads_running], NULL);
 	return status;
@@ -299,7 +313,6 @@ int serve(const struct options *options)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	server.overflows = listen_overflows();
 	server.workers_count = options->workers > 0 ? (unsigned)options->workers : cores();
 	if (strcmp(options->engine, "threads") == 0)
 		server.workers_count = 1;

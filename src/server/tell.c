@@ -43,9 +43,13 @@ void tell_id(struct worker *worker, const struct session *session, const struct 
 		.tag = session->tag,
 		.every_ms = naming->every_ms,
 		.grace_ms = naming->grace_ms,
+		.name_len = naming->name_len,
 	};
+	char text[NAME_BYTES_MAX + GROUP_BYTES_MAX];
 
-	put(worker, &event, naming->name, naming->name_len);
+	memcpy(text, naming->name, naming->name_len);
+	memcpy(text + naming->name_len, naming->group, naming->group_len);
+	put(worker, &event, text, (size_t)naming->name_len + naming->group_len);
 }
 
 void tell_end(struct worker *worker, const struct session *session, enum reason reason)

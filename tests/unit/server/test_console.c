@@ -92,10 +92,13 @@ static void lines_for_people(void **state)
 	assert_string_equal(event_line(&console_text, &event, "a\x01\xff z\\"),
 			    "22:13:20.250  #7  6 bytes: a\\x01\\xff z\\\\\n");
 	event = session_event(EVENT_ID);
+	event.name_len = 6;
 	event.every_ms = 30000;
 	event.grace_ms = 1500;
 	assert_string_equal(event_line(&console_text, &event, "pump-7"),
 			    "22:13:20.250  #7  is pump-7, every 30s, grace 1500ms\n");
+	assert_string_equal(event_line(&console_text, &event, "pump-7north"),
+			    "22:13:20.250  #7  is pump-7, every 30s, grace 1500ms, group north\n");
 	event = session_event(EVENT_END);
 	event.messages = 1;
 	event.bytes = 5;
