@@ -20,5 +20,6 @@ void connect_prompt_run(struct connect_loop *loop)
 	fflush(stdout);
 	if (connect_pipe_run(loop) < 0)
 		connect_show_error(&loop->show, "out of memory");
-	fputs("\r", stdout);
+	printf("\r%*s\r", (int)sizeof(PROMPT), "");
+	fflush(stdout);
 }
