@@ -258,7 +258,7 @@ enum named standing_name(const struct standing *standing, const struct naming *n
 	displaced->any = false;
 	/* Displaced or judged: its end is on its way, and it takes nothing back. */
 	if (standing->session->state == STATE_GONE || (own == NULL && !is_anonymous(standing)))
-		return NAMED;
+		return NAMED_DISPLACED;
 	if (own != NULL && own == client)
 		return name_again(standing, client, naming, moment);
 	named = may_have(standing, client, naming);

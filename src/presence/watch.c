@@ -117,20 +117,13 @@ static struct awake silent_deadline(const struct watch *watch, const struct sess
 	return awake_after(session->heard, ms * NS_PER_MS);
 }
 
-/* In ms since `owing_ms`, which goes round; negative in the ms in which it began. */
-static bool is_stuck(const struct watch *watch, const struct session *session)
-{
-	int32_t passed = (int32_t)((uint32_t)now_ms(watch) - session->owing_ms);
-
-	return session->owing_ms != 0 && watch->send_timeout_ms != 0 && passed >= 0 &&
-	       (uint64_t)passed >= watch->send_timeout_ms;
-}
-
+/* `owing_ms` goes round, and is ahead of now in the ms in which it began. Whoever is suspect is held, owed to or not. */
 static uint64_t stuck_deadline_ms(const struct watch *watch, const struct session *session)
 {
 	int32_t passed = (int32_t)((uint32_t)now_ms(watch) - session->owing_ms);
 
-	if (session->owing_ms == 0 || watch->send_timeout_ms == 0)
+	if (session->owing_ms == 0 || watch->send_timeout_ms == 0 ||
+	    session->state == STATE_SUSPECT)
 		return UINT64_MAX;
 	return (uint64_t)((int64_t)now_ms(watch) - passed) + watch->send_timeout_ms;
 }
@@ -267,7 +260,7 @@ static enum due due_of(const struct watch *watch, const struct session *session)
 {
 	if (session->state == STATE_GONE)
 		return DUE_NOTHING;
-	if (is_stuck(watch, session))
+	if (now_ms(watch) >= stuck_deadline_ms(watch, session))
 		return DUE_STUCK;
 	if (awake_before(watch->awake, silent_deadline(watch, session)))
 		return DUE_NOTHING;

@@ -102,11 +102,12 @@ struct displaced {
 };
 
 enum named {
-	NAMED,         /* done */
-	NAMED_TAKEN,   /* in use, and newcomers are refused (--duplicate refuse) */
-	NAMED_KEY,     /* the name has a key, and it is another */
-	NAMED_MANY,    /* too many names on this session */
-	NAMED_FULL,    /* --max-known clients are known, and none of them is gone */
+	NAMED,           /* done */
+	NAMED_DISPLACED, /* not heard: it was displaced or judged meanwhile, and its end is on its way */
+	NAMED_TAKEN,     /* in use, and newcomers are refused (--duplicate refuse) */
+	NAMED_KEY,       /* the name has a key, and it is another */
+	NAMED_MANY,      /* too many names on this session */
+	NAMED_FULL,      /* --max-known clients are known, and none of them is gone */
 };
 
 /*

@@ -100,6 +100,7 @@ static enum final final_of_named(enum named named)
 	case NAMED_FULL:
 		return FINAL_ID_FULL;
 	case NAMED:
+	case NAMED_DISPLACED:
 		break;
 	}
 	return FINAL_NONE;
@@ -123,6 +124,7 @@ static void name_session(struct worker *worker, uint32_t slot, const struct hear
 	struct seat *seat = &worker->seats[slot];
 	struct displaced displaced = {.any = false};
 	struct naming naming;
+	enum named named = NAMED;
 	enum final final = FINAL_ID_NAME;
 
 	if (hearing->kept == hearing->len)
@@ -130,13 +132,16 @@ static void name_session(struct worker *worker, uint32_t slot, const struct hear
 			naming_read(&naming, hearing->text, hearing->len, &worker->house->rhythm));
 	if (final == FINAL_NONE) {
 		house_lock(worker->house);
-		final = final_of_named(watch_name(&worker->watch, slot, &naming, &displaced));
+		named = watch_name(&worker->watch, slot, &naming, &displaced);
 		house_unlock(worker->house);
+		final = final_of_named(named);
 	}
 	if (final != FINAL_NONE) {
 		farewell_say(worker, slot, REASON_REFUSED, final);
 		return;
 	}
+	if (named == NAMED_DISPLACED)
+		return;
 	tell_id(worker, &seat->session, &naming);
 	tune_to(worker, &seat->session, slot, &naming);
 	if (displaced.any)

@@ -350,7 +350,7 @@ static void what_was_judged_is_not_told_again_by_its_end(void **state)
 	/* Even if it speaks after all: it is over. */
 	assert_true(watch_heard(watch, watch_at(watch, actor.slot), 1, 1));
 	watch_back(watch, actor.slot);
-	assert_int_equal(stage_name(&stage, actor, "id other"), NAMED);
+	assert_int_equal(stage_name(&stage, actor, "id other"), NAMED_DISPLACED);
 	stage_pass(&stage, 100000);
 	stage_end(&stage, actor, REASON_CLOSED);
 	stage_told_nothing(&stage);

@@ -166,9 +166,9 @@ static void a_displaced_session_takes_nothing_back_and_no_other_name(void **stat
 	old = stage_enter(&stage, 0, "id bob");
 	new = stage_enter(&stage, 1, "id bob");
 	stage_told_whatever(&stage);
-	assert_int_equal(stage_name(&stage, old, "id bob"), NAMED);
+	assert_int_equal(stage_name(&stage, old, "id bob"), NAMED_DISPLACED);
 	assert_false(stage.displaced.any);
-	assert_int_equal(stage_name(&stage, old, "id carol"), NAMED);
+	assert_int_equal(stage_name(&stage, old, "id carol"), NAMED_DISPLACED);
 	assert_false(stage_knows(&stage, "carol"));
 	stage_end(&stage, old, REASON_REPLACED);
 	stage_told_nothing(&stage);
@@ -476,7 +476,7 @@ static void a_displaced_session_never_meets_who_came_into_its_clients_place(void
 	stage_end(&stage, new, REASON_STOPPED);
 	new = stage_enter(&stage, 1, "id eve"); /* where bob was */
 	stage_told_whatever(&stage);
-	assert_int_equal(stage_name(&stage, old, "id eve"), NAMED);
+	assert_int_equal(stage_name(&stage, old, "id eve"), NAMED_DISPLACED);
 	stage_end(&stage, old, REASON_CLOSED);
 	stage_pass(&stage, 10000);
 	stage_told_nothing(&stage);
