@@ -132,17 +132,12 @@ static void say_name(struct person *person, int who)
 		"",	    " every=100ms",	  " grace=50ms every=1s",
 		" group=g", " group=h every=30s", " key=k"};
 	int name = (int)random_below(NAMES);
-	bool displaced_before = false;
 	char id[64];
 	enum named named;
 
-	for (unsigned i = 0; i < waiting_count; i++)
-		displaced_before |= waiting[i].worker == person->actor.worker &&
-				    waiting[i].slot == person->actor.slot &&
-				    waiting[i].generation == person->actor.generation;
 	snprintf(id, sizeof(id), "id n%d%s", name, options[random_below(6)]);
 	named = stage_name(&stage, person->actor, id);
-	if (named != NAMED || displaced_before)
+	if (named != NAMED)
 		return;
 	if (beliefs[name].holder >= 0)
 		people[beliefs[name].holder].name = -1;

@@ -436,6 +436,26 @@ static void suspects_whose_connections_end_leave_no_partition_behind(void **stat
 	assert_int_equal(stage_count(&stage, "partition of all"), 1);
 }
 
+static void who_is_suspect_is_held_though_it_takes_nothing_either(void **state)
+{
+	(void)state;
+	join(100, "group=a", false);
+	settle();
+	cut(0, 100);
+	fleet_pass(DUE_MS);
+	for (unsigned i = 0; i < 100; i++) {
+		stage_place(&stage, fleet[i].actor)->unreachable = true;
+		watch_owing(stage_watch(&stage, fleet[i].actor), fleet[i].actor.slot);
+	}
+	fleet_pass(50000);
+	assert_int_equal(stage_count(&stage, "gone"), 0);
+	/* Back, and still not reading: now it counts. */
+	mend(0, 100);
+	fleet_pass(10000);
+	assert_in_range(stage_count(&stage, "gone slow") + stage_count(&stage, "gone unreachable"),
+			10, 30);
+}
+
 static void anonymous_clients_that_fall_silent_together_are_suspects(void **state)
 {
 	(void)state;
@@ -492,6 +512,7 @@ int main(void)
 		story(a_big_group_that_is_cut_off_is_told_as_that_group_alone),
 		story(a_second_partition_after_the_first_is_over_is_told_anew),
 		story(suspects_whose_connections_end_leave_no_partition_behind),
+		story(who_is_suspect_is_held_though_it_takes_nothing_either),
 		story(anonymous_clients_that_fall_silent_together_are_suspects),
 		story(a_late_death_within_a_partition_that_ebbs_is_a_death),
 	};
