@@ -50,21 +50,21 @@ def lines(title, subtitle, names, series, unit):
     """`series` are (name, values), a value for each of `names`; both axes are even, the first one by name."""
     height, bottom = 300, 250
     most = max(max(values) for _, values in series) * 1.1
-    step = (WIDTH - LEFT - RIGHT - 60) / max(1, len(names) - 1)
+    step = (WIDTH - LEFT - RIGHT - 90) / max(1, len(names) - 1)
     body = [f'<path d="M80 {TOP}V{bottom}H{WIDTH - RIGHT}" class="axis" fill="none"/>']
     for i, name in enumerate(names):
-        body.append(f'<text x="{100 + i * step:.0f}" y="{bottom + 18}" text-anchor="middle">{escape(name)}</text>')
+        body.append(f'<text x="{100 + i * step:.0f}" y="{bottom + 34}" text-anchor="middle">{escape(name)}</text>')
     for share in (0, 0.5, 1):
         y = bottom - share * (bottom - TOP - 10)
         body.append(f'<text x="74" y="{y + 4:.0f}" text-anchor="end" class="small">{number(share * most)}{unit}</text>')
-    used = []
-    for i, (name, values) in enumerate(series):
+    lowest = TOP - 16
+    for i, (name, values) in enumerate(sorted(series, key=lambda one: -one[1][-1])):
         points = [(100 + k * step, bottom - value / most * (bottom - TOP - 10)) for k, value in enumerate(values)]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         body.append(f'<path d="M{path}" class="line line{i % 4 + 1}"/>')
-        y = points[-1][1]
-        while any(abs(y - other) < 14 for other in used):
-            y -= 4
-        used.append(y)
-        body.append(f'<text x="{points[-1][0] + 8:.0f}" y="{y + 4:.0f}">{escape(name)} {number(values[-1])}{unit}</text>')
+        # Names stand beside the ends of their lines, the highest first, and never on each other.
+        lowest = max(points[-1][1], lowest + 16)
+        body.append(f'<path d="M{points[-1][0] + 6:.0f} {lowest:.0f}h10" class="line line{i % 4 + 1}"/>')
+        body.append(f'<text x="{points[-1][0] + 20:.0f}" y="{lowest + 4:.0f}">{escape(name)} '
+                    f'{number(values[-1])}{unit}</text>')
     return frame(title, subtitle, height, "\n".join(body) + "\n")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 
 
@@ -45,7 +46,7 @@ def describe():
         "virtual": virtual(),
         "memory_gib": memory_gib(),
         "system": system(),
-        "kernel": platform.release(),
+        "kernel": re.match(r"[0-9.]*", platform.release())[0],
         "congestion": read("/proc/sys/net/ipv4/tcp_congestion_control"),
         "load_before": os.getloadavg()[0],
     }

@@ -20,6 +20,8 @@ HOW = """## How it is measured
   answered by `stop` and the end. Redis, mosquitto and nats-server answer their own pings.
 - Rounds alternate: in each of them every server is started anew, in an order that shifts from round to round. A ratio
   is that of two servers within one round; what is shown is the median of those, with the least and the greatest.
+- Our end of the connections uses the congestion control with the least work (reno) where it may; the server's end is as
+  the system has it.
 - CPU a message is the CPU time of the server's process, in user and kernel mode, by the number of replies in that time.
 """
 
@@ -132,7 +134,7 @@ def draw(folder, runs, scenes, kinds, core):
     drawn = []
     os.makedirs(folder, exist_ok=True)
     for name, scene, path, title, subtitle, unit in wanted:
-        rows = bar_rows(runs, scene, path, kinds, by_name[scene].servers)
+        rows = bar_rows(runs, scene, path, kinds, by_name[scene].servers if scene in by_name else [])
         if rows:
             with open(os.path.join(folder, name + ".svg"), "w") as file:
                 file.write(charts.bars(title, subtitle, rows, unit))
@@ -155,7 +157,7 @@ def machine_part(about):
              f"{machine['memory_gib']} GiB; {machine['system']}, Linux {machine['kernel']}, "
              f"TCP congestion control {machine['congestion']}",
              "- " + "; ".join(f"{name}: {version}" for name, version in about["versions"].items()),
-             f"- lifeline {about['commit']}, {about['date']}, {about['rounds']} rounds in {about['minutes']:.0f} minutes"
+             f"- lifeline {about['commit']}, {about['date']}, rounds: {about['rounds']} in {about['minutes']:.0f} minutes"
              + (", cut short" if about["cut_short"] else "")]
     if others is not None:
         lines.append(f"- While it was measured, other programs took {others:.1%} of the machine"
