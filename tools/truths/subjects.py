@@ -1,6 +1,7 @@
 """The servers that are asked for the truth, each with what one says to it."""
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -140,7 +141,7 @@ class Mosquitto(Subject):
         return 1.5 * (1 + number % 7)  # keepalive is in whole seconds, and half as much again is given
 
     def hello(self, name, limit, will=True):
-        keepalive = max(1, round(limit / 1.5))
+        keepalive = math.ceil(limit / 1.5 - 1e-9)
         flags = 0x02 | (0x24 if will else 0)  # a clean session; a will that is kept
         body = field("MQTT") + bytes([4, flags]) + struct.pack(">H", keepalive) + field(name)
         if will:
