@@ -251,11 +251,24 @@ static void sync_watch(struct engine *engine, uint32_t slot, bool is_wanted)
 		cancel(engine, slot, URING_WATCH);
 }
 
+static bool is_receiving_wanted(const struct uring_link *link)
+{
+	return !(link->flags & (URING_HELD | URING_ENDED | URING_CLOSING));
+}
+
 static void arm_what_is_wanted(struct engine *engine, uint32_t slot)
 {
 	struct uring_link *link = link_at(engine, slot);
 
-	sync_receive(engine, slot, !(link->flags & (URING_HELD | URING_ENDED | URING_CLOSING)));
+	/*
+	 * A link that is released because of what was told as sent is not received from before that is known to be true:
+	 * a client that does not read would be let in a little further each time.
+	 */
+	if (is_receiving_wanted(link) && !(link->flags & URING_RECEIVING) &&
+	    is_in_batch(engine, link))
+		engine->again = true;
+	else
+		sync_receive(engine, slot, is_receiving_wanted(link));
 	sync_watch(engine, slot, link->flags & (URING_HELD | URING_ENDED | URING_BLOCKED));
 }
 
@@ -599,7 +612,8 @@ static void work_at(struct engine *engine, uint32_t slot)
 	}
 	arm_what_is_wanted(engine, slot);
 	/* More, when it is known what became of this. */
-	if (can_send(link) && !(link->flags & URING_LISTED))
+	if ((can_send(link) || (is_receiving_wanted(link) && !(link->flags & URING_RECEIVING))) &&
+	    !(link->flags & URING_LISTED))
 		append(engine, &engine->later, slot);
 }
 

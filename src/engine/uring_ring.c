@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -261,18 +262,41 @@ static int open_ring(struct uring_ring *ring, unsigned entries, unsigned complet
 	return 0;
 }
 
+struct opening {
+	struct uring_ring *ring;
+	int error;
+};
+
+static void *open_in_thread(void *arg)
+{
+	struct opening *opening = arg;
+
+	opening->error = open_ring(opening->ring, 8, 64, 0);
+	if (opening->error == 0)
+		opening->error = try_out(opening->ring);
+	uring_ring_close(opening->ring);
+	/* Disabled until it is started, by the thread that will run it. */
+	if (opening->error == 0)
+		opening->error = open_ring(opening->ring, URING_RING_ENTRIES,
+					   URING_RING_COMPLETIONS, IORING_SETUP_R_DISABLED);
+	return NULL;
+}
+
 int uring_ring_open(struct uring_ring *ring)
 {
-	int error = open_ring(ring, 8, 64, 0);
+	struct opening opening = {.ring = ring};
+	pthread_t thread;
+	int error;
 
+	/*
+	 * In a thread of its own, because the end of a ring interrupts a system call of the thread that has made it, some
+	 * time later, and the caller's are none of our business.
+	 */
+	error = pthread_create(&thread, NULL, open_in_thread, &opening);
 	if (error != 0)
-		return error;
-	error = try_out(ring);
-	uring_ring_close(ring);
-	if (error != 0)
-		return error;
-	/* The thread that will run it is perhaps another: it is enabled there. */
-	return open_ring(ring, URING_RING_ENTRIES, URING_RING_COMPLETIONS, IORING_SETUP_R_DISABLED);
+		return -error;
+	pthread_join(thread, NULL);
+	return opening.error;
 }
 
 void uring_ring_close(struct uring_ring *ring)
