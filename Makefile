@@ -1,25 +1,22 @@
 # What one does with lifeline. The building is Meson's, the testing tools/test's; this only names it.
 
-VERSION = 0.1.0
 PREFIX = /usr/local
 ARGS =
 SEEDS = 20000
-CORES := $(shell nproc 2>/dev/null || echo 1)
 
 .PHONY: all run test check fuzz format sim bench truth install clean help
 .NOTPARALLEL:
 
 RELEASE = --optimization=2 -Ddebug=false -Db_lto=true -Dtests=disabled
-SOURCES = $(shell find src tests bench -name '*.[ch]' 2>/dev/null)
+SOURCES = $(shell find src tests bench -name '*.[ch]')
 
 # `all` builds with what is there; `run` and `test` install what is missing first.
 all: build-release/build.ninja
-	@ninja -C build-release src/cli/lifeline | tail -n 1
+	@ninja -C build-release --quiet src/cli/lifeline
 	@ln -sf src/cli/lifeline build-release/lifeline
 
 build-release/build.ninja:
-	@meson setup $(if $(wildcard build-release/meson-private/coredata.dat),--reconfigure) \
-		--prefix=$(PREFIX) $(RELEASE) build-release
+	@meson setup $(if $(wildcard build-release/meson-private/coredata.dat),--reconfigure) $(RELEASE) build-release
 
 run:
 	@tools/setup run
@@ -45,13 +42,17 @@ format:
 
 bench:
 	@tools/setup bench
+	@$(MAKE) --no-print-directory all
 	@bench/run
 
 truth:
 	@tools/setup bench
+	@$(MAKE) --no-print-directory all
 	@tools/truth
 
 install: all
+	@meson configure build-release --prefix=$(PREFIX)
+	@ninja -C build-release --quiet src/cli/lifeline
 	@meson install -C build-release --no-rebuild --strip
 
 clean:
