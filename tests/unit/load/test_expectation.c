@@ -44,7 +44,7 @@ static struct match feed(const struct expectation *expectation, uint64_t owed, c
 	return all;
 }
 
-static void test_every_cut_is_the_same(void **state)
+static void every_cut_is_the_same(void **state)
 {
 	static const char stream[] = "alive\nalive\nali";
 	struct expectation expectation = expecting("alive\n");
@@ -60,7 +60,7 @@ static void test_every_cut_is_the_same(void **state)
 	expectation_fini(&expectation);
 }
 
-static void test_each_wrong_byte_is_seen_however_cut(void **state)
+static void each_wrong_byte_is_seen_however_cut(void **state)
 {
 	struct expectation expectation = expecting("ok.\n");
 
@@ -79,7 +79,7 @@ static void test_each_wrong_byte_is_seen_however_cut(void **state)
 	expectation_fini(&expectation);
 }
 
-static void test_surplus_is_seen_however_cut(void **state)
+static void surplus_is_seen_however_cut(void **state)
 {
 	static const char stream[] = "ok\nok\nok\nok";
 	struct expectation expectation = expecting("ok\n");
@@ -96,7 +96,7 @@ static void test_surplus_is_seen_however_cut(void **state)
 }
 
 /* "PING" and "PONG" begin alike, so the first byte of either may be the last one of a receive. */
-static void test_asides_are_skipped_however_cut(void **state)
+static void asides_are_skipped_however_cut(void **state)
 {
 	static const char stream[] = "PING\nPONG\nPING\nPING\nP", alone[] = "PING\nPING\n";
 	struct expectation expectation = expecting("PONG\n");
@@ -120,7 +120,7 @@ static void test_asides_are_skipped_however_cut(void **state)
 	expectation_fini(&expectation);
 }
 
-static void test_what_is_no_aside_is_wrong_however_cut(void **state)
+static void what_is_no_aside_is_wrong_however_cut(void **state)
 {
 	static const char *const streams[] = {"PING\nPUNG\n", "PONG\nPINK\n", "PING\nPOING",
 					      "PONPING\n\n", "PONG\nPIPIN"};
@@ -136,7 +136,7 @@ static void test_what_is_no_aside_is_wrong_however_cut(void **state)
 	expectation_fini(&expectation);
 }
 
-static void test_nothing_owed_is_all_surplus(void **state)
+static void nothing_owed_is_all_surplus(void **state)
 {
 	struct expectation expectation = expecting("ok\n");
 	struct progress progress = {0};
@@ -149,7 +149,7 @@ static void test_nothing_owed_is_all_surplus(void **state)
 	expectation_fini(&expectation);
 }
 
-static void test_any_bytes_of_a_length(void **state)
+static void any_bytes_of_a_length(void **state)
 {
 	struct expectation expectation;
 	struct progress progress = {0};
@@ -166,7 +166,7 @@ static void test_any_bytes_of_a_length(void **state)
 	expectation_fini(&expectation);
 }
 
-static void test_a_full_read_at_every_position(void **state)
+static void a_full_read_at_every_position(void **state)
 {
 	static char stream[EXPECTATION_READ_MAX + 16];
 	struct expectation expectation = expecting("keep alive\n");
@@ -186,7 +186,7 @@ static void test_a_full_read_at_every_position(void **state)
 	expectation_fini(&expectation);
 }
 
-static void test_a_reply_may_be_longer_than_a_read(void **state)
+static void a_reply_may_be_longer_than_a_read(void **state)
 {
 	enum {
 		LEN = 3 * EXPECTATION_READ_MAX + 5
@@ -218,15 +218,15 @@ static void test_a_reply_may_be_longer_than_a_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_cut_is_the_same),
-		cmocka_unit_test(test_each_wrong_byte_is_seen_however_cut),
-		cmocka_unit_test(test_surplus_is_seen_however_cut),
-		cmocka_unit_test(test_asides_are_skipped_however_cut),
-		cmocka_unit_test(test_what_is_no_aside_is_wrong_however_cut),
-		cmocka_unit_test(test_nothing_owed_is_all_surplus),
-		cmocka_unit_test(test_any_bytes_of_a_length),
-		cmocka_unit_test(test_a_full_read_at_every_position),
-		cmocka_unit_test(test_a_reply_may_be_longer_than_a_read),
+		cmocka_unit_test(every_cut_is_the_same),
+		cmocka_unit_test(each_wrong_byte_is_seen_however_cut),
+		cmocka_unit_test(surplus_is_seen_however_cut),
+		cmocka_unit_test(asides_are_skipped_however_cut),
+		cmocka_unit_test(what_is_no_aside_is_wrong_however_cut),
+		cmocka_unit_test(nothing_owed_is_all_surplus),
+		cmocka_unit_test(any_bytes_of_a_length),
+		cmocka_unit_test(a_full_read_at_every_position),
+		cmocka_unit_test(a_reply_may_be_longer_than_a_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,7 @@ static void check_against_sorted(uint64_t *values, size_t count)
 	assert_int_equal(histogram.count, count);
 }
 
-static void test_quantiles_are_right_for_every_shape(void **state)
+static void quantiles_are_right_for_every_shape(void **state)
 {
 	enum {
 		COUNT = 20000
@@ -76,7 +76,7 @@ static void test_quantiles_are_right_for_every_shape(void **state)
 	}
 }
 
-static void test_few_values(void **state)
+static void few_values(void **state)
 {
 	uint64_t one[] = {123456789}, two[] = {5000, 3}, three[] = {7, 7, 7};
 
@@ -89,7 +89,7 @@ static void test_few_values(void **state)
 	assert_int_equal(histogram_mean(&histogram), 0);
 }
 
-static void test_buckets_follow_each_other(void **state)
+static void buckets_follow_each_other(void **state)
 {
 	uint32_t last = 0;
 
@@ -112,7 +112,7 @@ static void test_buckets_follow_each_other(void **state)
 	assert_int_equal(histogram_bucket(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
 }
 
-static void test_no_bucket_is_skipped(void **state)
+static void no_bucket_is_skipped(void **state)
 {
 	uint32_t expected = 0;
 
@@ -125,7 +125,7 @@ static void test_no_bucket_is_skipped(void **state)
 	}
 }
 
-static void test_merging_is_adding_up(void **state)
+static void merging_is_adding_up(void **state)
 {
 	static struct histogram parts[2], whole;
 	uint64_t seed = 4711;
@@ -144,7 +144,7 @@ static void test_merging_is_adding_up(void **state)
 	assert_memory_equal(&parts[0], &whole, sizeof(whole));
 }
 
-static void test_many_at_once(void **state)
+static void many_at_once(void **state)
 {
 	static struct histogram one_by_one, at_once;
 
@@ -157,7 +157,7 @@ static void test_many_at_once(void **state)
 	assert_memory_equal(&one_by_one, &at_once, sizeof(at_once));
 }
 
-static void test_an_empty_one_adds_nothing(void **state)
+static void an_empty_one_adds_nothing(void **state)
 {
 	static struct histogram empty, one;
 
@@ -174,13 +174,13 @@ static void test_an_empty_one_adds_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_quantiles_are_right_for_every_shape),
-		cmocka_unit_test(test_few_values),
-		cmocka_unit_test(test_buckets_follow_each_other),
-		cmocka_unit_test(test_no_bucket_is_skipped),
-		cmocka_unit_test(test_merging_is_adding_up),
-		cmocka_unit_test(test_many_at_once),
-		cmocka_unit_test(test_an_empty_one_adds_nothing),
+		cmocka_unit_test(quantiles_are_right_for_every_shape),
+		cmocka_unit_test(few_values),
+		cmocka_unit_test(buckets_follow_each_other),
+		cmocka_unit_test(no_bucket_is_skipped),
+		cmocka_unit_test(merging_is_adding_up),
+		cmocka_unit_test(many_at_once),
+		cmocka_unit_test(an_empty_one_adds_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

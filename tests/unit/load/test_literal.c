@@ -20,7 +20,7 @@ static void assert_reads(const char *text, const char *end, const char *bytes, s
 	literal_fini(&literal);
 }
 
-static void test_good_ones(void **state)
+static void good_ones(void **state)
 {
 	(void)state;
 	assert_reads("beat", "\n", "beat\n", 5);
@@ -31,7 +31,7 @@ static void test_good_ones(void **state)
 	assert_reads("a\\0b\\t\\\\n", "\n", "a\0b\t\\n\n", 7);
 }
 
-static void test_bad_ones(void **state)
+static void bad_ones(void **state)
 {
 	static const char *const bad[] = {"\\",	   "a\\",   "\\q",   "\\x",    "\\x1",
 					  "\\x1g", "\\xg1", "\\X00", "\\#\\#", "\\ "};
@@ -57,7 +57,7 @@ static void assert_fills(const char *text, uint32_t number, const char *wanted)
 	literal_fini(&literal);
 }
 
-static void test_numbers(void **state)
+static void numbers(void **state)
 {
 	(void)state;
 	assert_fills("id client-\\# every=5s", 0, "id client-0 every=5s\n");
@@ -70,9 +70,9 @@ static void test_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_ones),
-		cmocka_unit_test(test_bad_ones),
-		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(good_ones),
+		cmocka_unit_test(bad_ones),
+		cmocka_unit_test(numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ static const double rates[] = {0.1, 1, 3, 7.5, 1000, 20000, 33333.3, 1e6, 1e7};
 
 static const struct mono start = {123456789012345};
 
-static void test_the_first_is_due_at_the_start(void **state)
+static void the_first_is_due_at_the_start(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < RATES; i++) {
@@ -38,7 +38,7 @@ static void check_event(const struct schedule *schedule, uint64_t event)
 	assert_true(mono_before(time, schedule_time(schedule, event + 1)));
 }
 
-static void test_times_and_counts_agree(void **state)
+static void times_and_counts_agree(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < RATES; i++) {
@@ -53,7 +53,7 @@ static void test_times_and_counts_agree(void **state)
 	}
 }
 
-static void test_the_rate_is_kept(void **state)
+static void the_rate_is_kept(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < RATES; i++) {
@@ -70,9 +70,9 @@ static void test_the_rate_is_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_first_is_due_at_the_start),
-		cmocka_unit_test(test_times_and_counts_agree),
-		cmocka_unit_test(test_the_rate_is_kept),
+		cmocka_unit_test(the_first_is_due_at_the_start),
+		cmocka_unit_test(times_and_counts_agree),
+		cmocka_unit_test(the_rate_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ static uint32_t address_of(unsigned i)
 	return ntohl(((const struct sockaddr_in *)&sources.addresses[i])->sin_addr.s_addr);
 }
 
-static void test_loopback_takes_what_it_needs(void **state)
+static void loopback_takes_what_it_needs(void **state)
 {
 	struct endpoint loopback = at("127.0.0.1"), another = at("127.9.9.9"),
 			far = at("192.0.2.1");
@@ -47,7 +47,7 @@ static void test_loopback_takes_what_it_needs(void **state)
 	assert_int_equal(sources.count, 0);
 }
 
-static void test_named_ones_are_of_one_kind(void **state)
+static void named_ones_are_of_one_kind(void **state)
 {
 	struct endpoint far = at("192.0.2.1");
 
@@ -62,7 +62,7 @@ static void test_named_ones_are_of_one_kind(void **state)
 	assert_int_equal(sources.count, 2);
 }
 
-static void test_each_client_has_its_own(void **state)
+static void each_client_has_its_own(void **state)
 {
 	(void)state;
 	for (uint32_t client = 0; client < 4; client++) {
@@ -83,9 +83,9 @@ static void test_each_client_has_its_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loopback_takes_what_it_needs),
-		cmocka_unit_test(test_named_ones_are_of_one_kind),
-		cmocka_unit_test(test_each_client_has_its_own),
+		cmocka_unit_test(loopback_takes_what_it_needs),
+		cmocka_unit_test(named_ones_are_of_one_kind),
+		cmocka_unit_test(each_client_has_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
