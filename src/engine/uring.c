@@ -284,7 +284,8 @@ static int wait_for_more(struct engine *engine)
 	uint64_t ns = until.ns == UINT64_MAX ? UINT64_MAX : mono_between(now, until);
 	bool is_idle = engine->work.first == URING_NONE && engine->later.first == URING_NONE;
 
-	if (!is_idle || ns == 0)
+	/* The write of a wake may have been taken by the turn before, too late for that turn. */
+	if (!is_idle || ns == 0 || atomic_load(&engine->woken))
 		return uring_ring_look(&engine->ring);
 	if (engine->gather_ns > 0 && engine->gather_ns < ns)
 		return uring_ring_wait(&engine->ring, LINGER_ENOUGH, engine->gather_ns);
