@@ -16,7 +16,10 @@ all: build-release/build.ninja
 	@ln -sf src/cli/lifeline build-release/lifeline
 
 build-release/build.ninja:
-	@meson setup $(if $(wildcard build-release/meson-private/coredata.dat),--reconfigure) $(RELEASE) build-release
+	@mkdir -p build-release
+	@echo "Setting up a release build in build-release/ (what was found is in build-release/setup.log)"
+	@meson setup $(if $(wildcard build-release/meson-private/coredata.dat),--reconfigure) $(RELEASE) build-release \
+		>build-release/setup.log || { cat build-release/setup.log; exit 1; }
 
 run:
 	@tools/setup run
