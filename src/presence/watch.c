@@ -113,7 +113,7 @@ static struct awake silent_deadline(const struct watch *watch, const struct sess
 	if (session->state != STATE_ALIVE)
 		ms += grace_ms;
 	if (session->state == STATE_SUSPECT)
-		ms += session->held_ms;
+		ms += watch->directory->config.suspect_hold_ms;
 	return awake_after(session->heard, ms * NS_PER_MS);
 }
 
@@ -336,7 +336,6 @@ enum reason watch_judge(struct watch *watch, uint32_t slot, const struct peer_vi
 	struct session *session = standing.session;
 	struct moment moment = moment_of(watch, session, watch_due_since(watch, slot, DUE_OVER));
 	enum reason silent = is_unreachable(view) ? REASON_UNREACHABLE : REASON_HUNG;
-	uint64_t hold_ms = watch->directory->config.suspect_hold_ms;
 	enum reason reason;
 
 	answered(watch, slot);
@@ -345,13 +344,10 @@ enum reason watch_judge(struct watch *watch, uint32_t slot, const struct peer_vi
 		return REASON_NONE;
 	}
 	reason = standing_judge(&standing, silent, &moment);
-	if (reason == REASON_NONE) {
-		session->held_ms = hold_ms < UINT32_MAX ? (uint32_t)hold_ms : UINT32_MAX;
+	if (reason == REASON_NONE)
 		arm(watch, slot);
-	} else {
-		session->ending = (uint8_t)reason;
+	else
 		wheel_disarm(&watch->wheel, slot);
-	}
 	return reason;
 }
 

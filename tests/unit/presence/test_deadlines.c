@@ -344,7 +344,7 @@ static void what_was_judged_is_not_told_again_by_its_end(void **state)
 	stage_jump_ns(&stage, NS_PER_S);
 	watch_woke(watch, stage.now);
 	assert_int_equal(watch_judge(watch, actor.slot, &view), REASON_HUNG);
-	assert_int_equal(watch_at(watch, actor.slot)->ending, REASON_HUNG);
+	assert_int_equal(watch_at(watch, actor.slot)->state, STATE_GONE);
 	stage_listen(&stage);
 	stage_told_whatever(&stage);
 	/* Even if it speaks after all: it is over. */
