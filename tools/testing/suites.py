@@ -54,6 +54,8 @@ def form(suite):
         suite.count.check("clang-format", outcome)
     command(suite, "layers", "tools/gates/layers")
     command(suite, "layers --prove", "tools/gates/layers", "--prove")
+    command(suite, "documents", "tools/gates/documents")
+    command(suite, "documents --prove", "tools/gates/documents", "--prove")
     if built(suite, "gcc"):
         command(suite, "symbols", "tools/gates/symbols", builds.folder("gcc"))
         command(suite, "symbols --prove", "tools/gates/symbols", builds.folder("gcc"), "--prove")
