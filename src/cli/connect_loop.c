@@ -149,7 +149,7 @@ static bool comes_back(const struct connect_loop *loop)
 {
 	const struct client *client = &loop->client;
 
-	return loop->options->reconnect && !loop->interrupted && !loop->refused &&
+	return loop->options->reconnect && !loop->interrupted &&
 	       !((client->stopping || client->silent) && client_unanswered_own(client) == 0);
 }
 
@@ -164,7 +164,7 @@ static void lost(struct connect_loop *loop, const char *reason, struct mono now)
 	loop->troubled = true;
 	if (comes_back(loop))
 		next = wait_for_next(loop, now);
-	if (!loop->refused && !loop->interrupted)
+	if (!loop->interrupted)
 		connect_show_lost(&loop->show, reason, unanswered, next);
 	if (next == UINT64_MAX)
 		finish(loop, loop->interrupted ? 0 : 1);

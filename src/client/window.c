@@ -112,9 +112,8 @@ bool window_say_first(struct window *window, enum message_kind kind, const char 
 const char *window_output(const struct window *window, bool one, size_t *len)
 {
 	*len = window->end - window->sent;
-	if (one && window->owed > 0)
-		*len = 0;
-	else if (one && window->count > 0)
+	/* Nothing is left of it while it is owed a reply. */
+	if (one && window->count > 0)
 		*len = window->begin + message_at(window, 0)->len - window->sent;
 	return window->bytes + window->sent;
 }

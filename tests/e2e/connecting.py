@@ -8,7 +8,6 @@ import errno
 import fcntl
 import json
 import os
-import pty
 import re
 import signal
 import socket
@@ -318,10 +317,14 @@ class Terminal:
         self.closed = False
         self.hung_up = False
         environment = {**os.environ, "TERM": "xterm", "HOME": "/nonexistent", **(env or {})}
-        self.pid, self.fd = pty.fork()
+        # Our own hold on its side keeps the terminal's modes when the client ends, as a shell would.
+        self.fd, self.other_side = os.openpty()
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.first_modes = self.modes()
+        self.pid = os.fork()
         if self.pid == 0:
             try:
-                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+                os.login_tty(os.dup(self.other_side))
                 os.execve(binary(), [binary(), "connect", *map(str, arguments)], environment)
             finally:
                 os._exit(127)
@@ -374,6 +377,7 @@ class Terminal:
     def hang_up(self):
         """The terminal goes away, as when its window is closed."""
         self.hung_up = True
+        self._let_go()
         # A read under way would keep the terminal open: let it end first, with what this makes the terminal say.
         self.type("\x0c")
         self.reader.join(PATIENCE)
@@ -383,8 +387,15 @@ class Terminal:
         """Waits for the end."""
         status = end_of(self.pid)
         self.pid = None
+        self.last_modes = None if self.hung_up else self.modes()
+        self._let_go()
         self.reader.join(PATIENCE)
         return status
+
+    def _let_go(self):
+        if self.other_side is not None:
+            os.close(self.other_side)
+        self.other_side = None
 
     def __enter__(self):
         return self
@@ -393,6 +404,7 @@ class Terminal:
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+        self._let_go()
         self.reader.join(PATIENCE)
         if not self.hung_up:
             os.close(self.fd)

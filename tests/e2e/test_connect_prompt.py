@@ -37,6 +37,7 @@ def test_a_conversation():
         terminal.until_prompt()
         terminal.type("stop\r")
         assert terminal.status() == 0
+        assert terminal.last_modes == terminal.first_modes
         assert server.heard == [b"hello\nstop\n"]
         lines = terminal.screen.lines()
         assert lines == [f"connected to {server.address}: every line is a message, `stop` ends it", "> hello",
@@ -179,11 +180,11 @@ def test_round_trips_and_heartbeats_are_shown_to_those_who_measure():
 def test_signal_says_stop_and_gives_the_terminal_back(number):
     with Tiny(line) as server, Terminal(server.address) as terminal:
         terminal.until_prompt()
-        before = terminal.modes()
+        assert terminal.modes() != terminal.first_modes
         terminal.signal(number)
         assert terminal.status() == 0
         assert server.heard == [b"stop\n"]
-        assert before[3] != terminal.modes()[3]  # It was libedit's, and is no longer.
+        assert terminal.last_modes == terminal.first_modes
 
 
 def test_interrupt_key():
@@ -205,7 +206,18 @@ def test_second_interrupt_leaves_at_once_and_gives_the_terminal_back():
         server.until_heard(0, b"stop\n")
         terminal.type("\x03")
         assert terminal.status() == 130
-        assert terminal.modes()[3] & termios.ECHO
+        assert terminal.last_modes == terminal.first_modes
+
+
+def test_two_signals_at_once_while_typing_give_the_terminal_back():
+    with Tiny(line) as server, Terminal(server.address) as terminal:
+        terminal.until_prompt()
+        terminal.signal(signal.SIGSTOP)
+        terminal.signal(signal.SIGINT)
+        terminal.signal(signal.SIGTERM)
+        terminal.signal(signal.SIGCONT)
+        assert terminal.status() in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+        assert terminal.last_modes == terminal.first_modes
 
 
 def test_terminal_that_goes_away():
