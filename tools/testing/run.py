@@ -1,5 +1,6 @@
 """Running a command to its end, within a time, with all that it says kept in a file."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,6 +9,20 @@ import time
 
 _running = set()
 _lock = threading.Lock()
+
+
+_locks = []
+
+
+def lock(path, say):
+    """Builds are shared: whoever comes second waits. Held until this process ends."""
+    file = open(path, "w")
+    _locks.append(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f"another run holds {path}; waiting for it")
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 class Outcome:
