@@ -37,14 +37,14 @@ def repeated_when_machine_slept(test):
 
 
 def until(condition, what, patience=PATIENCE, pause=0.01):
-    """Waits until condition() is true and returns its value."""
+    """Waits until condition() is true and returns its value. What is waited for may be a function that tells it."""
     end = time.monotonic() + patience
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {patience:.0f} s in vain for: {what}")
+            raise AssertionError(f"waited {patience:.0f} s in vain for: {what() if callable(what) else what}")
         time.sleep(pause)
 
 

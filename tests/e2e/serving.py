@@ -192,6 +192,18 @@ class Server:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def until_free(self, before):
+        """Waits until it has as many descriptors as before."""
+
+        def left():
+            links = {}
+            for fd in os.listdir(f"/proc/{self.pid}/fd"):
+                with contextlib.suppress(OSError):
+                    links[int(fd)] = os.readlink(f"/proc/{self.pid}/fd/{fd}")
+            return f"{before} descriptors again; there are {sorted(links.items())}\n{self.dump()}"
+
+        until(lambda: self.descriptors() == before, left)
+
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
 

@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from patience import PATIENCE, until
+from patience import PATIENCE
 from serving import KEEP_ALIVE, Client
 
 
@@ -223,7 +223,7 @@ def test_the_legacy_client(serve, framing):
         for number in range(20):
             client = legacy(server, ["alive", "still alive", f"word {number}"], read_ahead=True)
             server.end_of(client, reason="stopped", fault="client", messages=5)
-        until(lambda: server.descriptors() == before, "its descriptors to be free again")
+        server.until_free(before)
 
 
 @pytest.mark.parametrize("framing", ["auto", "raw"])
@@ -233,7 +233,7 @@ def test_the_legacy_client_that_resets_at_once(serve, framing):
         for _ in range(20):
             client = legacy(server, [], read_ahead=False)
             server.end_of(client, reason="stopped", fault="client")
-        until(lambda: server.descriptors() == before, "its descriptors to be free again")
+        server.until_free(before)
 
 
 @pytest.mark.parametrize("framing", ["auto", "raw"])

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from patience import PATIENCE
+from patience import PATIENCE, until
 from serving import KEEP_ALIVE, Client, Server, address_of, binary, run
 
 
@@ -101,11 +101,26 @@ def test_a_unix_socket(serve, place):
     assert not os.path.exists(path)
 
 
+def wait_for_the_kernel(family, address):
+    """A killed process is gone before all that its io_uring holds is: for some milliseconds its listeners stay."""
+
+    def refuses():
+        with socket.socket(family) as sock:
+            try:
+                sock.connect(address)
+            except ConnectionRefusedError:
+                return True
+            return False
+
+    until(refuses, "the killed server's listeners to be gone")
+
+
 def test_a_unix_socket_that_a_killed_server_left_behind(serve, place):
     path = f"{place}/lifeline.sock"
     with serve(listen=(f"unix:{path}",)) as server:
         server.kill()
     assert os.path.exists(path)
+    wait_for_the_kernel(socket.AF_UNIX, path)
     with serve(listen=(f"unix:{path}",)) as server:
         talk(server, path)
 
@@ -266,6 +281,7 @@ def test_a_port_is_free_again_after_kill_9(serve, engine):
             for client in clients:
                 assert client.ask("hello") == KEEP_ALIVE
             server.kill()
+            wait_for_the_kernel(socket.AF_INET, server.address)
             for client in clients:
                 client.close()
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from patience import until
 from serving import KEEP_ALIVE, Client
 
 REPLY = KEEP_ALIVE + b"\n"
@@ -164,7 +163,7 @@ def test_closing_without_a_word(serve):
         with Client(server) as client:
             pass
         server.end_of(client, reason="closed", fault="client", messages=0, bytes=0)
-        until(lambda: server.descriptors() == before, "its descriptor to be free")
+        server.until_free(before)
 
 
 def test_closing_after_some_words(serve):
@@ -183,7 +182,7 @@ def test_a_reset(serve, words):
             assert client.ask(words.strip()) == KEEP_ALIVE
         client.reset()
         server.end_of(client, reason="reset", fault="client or network", messages=1 if words else 0)
-        until(lambda: server.descriptors() == before, "its descriptor to be free")
+        server.until_free(before)
 
 
 def test_saying_nothing_is_no_fault(serve):

@@ -87,7 +87,7 @@ def test_a_take_over_from_one_who_does_not_read(serve):
             server.end_of(stuck, reason="replaced")
             assert new.ask("hello") == KEEP_ALIVE
             stuck.close()
-        until(lambda: server.descriptors() == before, "the descriptors to be free")
+        server.until_free(before)
 
 
 def test_saying_the_same_name_again_changes_nothing(serve):

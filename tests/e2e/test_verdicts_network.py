@@ -82,7 +82,7 @@ def test_twenty_of_twenty_told_apart(serve):
         for verdict in server.verdicts(state="gone"):
             assert verdict["fault"] == {"hung": "client", "unreachable": "network"}[verdict["reason"]]
             check_silence(verdict, 3)
-        until(lambda: server.descriptors() == before, "the descriptors of the dead to be free")
+        server.until_free(before)
         check_log(server.numbered())
 
 
@@ -106,7 +106,7 @@ def test_a_host_that_is_gone_while_we_send_to_it(serve):
             gone = server.expect("verdict", id=f"far-{number}", state="gone")
             assert gone["reason"] == "unreachable" and gone["fault"] == "network", gone
             check_silence(gone, 3)
-        until(lambda: server.descriptors() == before, "the descriptors of the dead to be free")
+        server.until_free(before)
 
 
 def test_one_with_a_full_pipe_whose_host_is_gone(serve):
@@ -122,7 +122,7 @@ def test_one_with_a_full_pipe_whose_host_is_gone(serve):
             network.pull("far")
             gone = server.expect("verdict", id="far", state="gone")
             assert gone["reason"] == "unreachable", gone
-            until(lambda: server.descriptors() == before, "its descriptor to be free")
+            server.until_free(before)
 
 
 def test_an_anonymous_client_whose_host_is_gone(serve):

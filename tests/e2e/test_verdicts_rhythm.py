@@ -58,7 +58,7 @@ def test_late_then_gone(serve):
             assert late["from"] == "alive" and gone["from"] == "late"
             assert gone["reason"] == "hung" and gone["fault"] == "client"  # this machine answers for it
             server.end_of(client, reason="hung", fault="client", id="pump-7")
-            until(lambda: server.descriptors() == before, "its descriptor to be free")
+            server.until_free(before)
             with contextlib.suppress(ConnectionResetError):
                 assert client.hear_rest() in (b"", b"stop\n")
         assert story(server, "pump-7") == ["alive", "late", "gone hung"]
@@ -242,7 +242,7 @@ def test_one_who_hung_with_replies_unread_is_found(serve):
             assert client.ask("id pump-7 every=500ms grace=500ms") == KEEP_ALIVE
             client.fill()
             server.expect("verdict", id="pump-7", state="gone")
-            until(lambda: server.descriptors() == before, "its descriptor to be free")
+            server.until_free(before)
 
 
 def test_verdicts_in_text(engine):
