@@ -117,6 +117,8 @@ static void connected(struct connect_loop *loop, struct mono now)
 	loop->fd = connect_dial_take(&loop->dial);
 	loop->state = CONNECT_TALKING;
 	loop->send_error = 0;
+	loop->asked_back = false;
+	loop->stopped = false;
 	loop->half_closed = false;
 	connect_show_connected(&loop->show, loop->options->target, loop->troubled);
 	client_connected(&loop->client, now);
@@ -216,6 +218,10 @@ static void happened(struct connect_loop *loop, const struct client_event *event
 		break;
 	case CLIENT_RETRY:
 		backoff_ask(&loop->backoff, event->seconds * MS_PER_S);
+		loop->asked_back = true;
+		break;
+	case CLIENT_STOP:
+		loop->stopped = true;
 		break;
 	case CLIENT_ERROR:
 		loop->refused = true;
@@ -332,7 +338,10 @@ static void talk(struct connect_loop *loop, bool ready, struct mono now)
 		judge_time(loop, now);
 	if (loop->state != CONNECT_TALKING)
 		return;
-	if (loop->client.over)
+	/* A stop alone is final; after a retry it only says that this connection is. */
+	if (loop->client.over && loop->stopped && loop->asked_back && comes_back(loop))
+		lost(loop, "the server stops, and asks to come back", now);
+	else if (loop->client.over)
 		finish(loop, 0);
 	else if (loop->refused)
 		finish(loop, 1);

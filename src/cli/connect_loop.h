@@ -32,6 +32,8 @@ struct connect_loop {
 	bool half_closed; /* we said all we had to say */
 	bool troubled;	  /* a connection was lost or could not be made */
 	bool refused;	  /* the server said error */
+	bool asked_back;  /* the server said retry on this connection */
+	bool stopped;	  /* and then stop, unasked */
 	bool interrupted; /* by a signal, or because standard output is gone */
 	struct mono next_attempt;
 	struct mono leave_at; /* no more is waited for; UINT64_MAX for never */

@@ -66,6 +66,7 @@ void client_connected(struct client *client, struct mono now)
 void client_disconnected(struct client *client)
 {
 	client->connected = false;
+	client->over = false;
 	window_rewind(&client->window);
 }
 

@@ -134,6 +134,21 @@ def test_stop_is_final():
         assert len(server.heard) == 1
 
 
+def test_retry_before_stop_asks_to_come_back():
+    def drain(talk):
+        talk.receive()
+        talk.send(b"retry 1\nstop\n")
+        talk.receive()
+
+    with Tiny(InTurn(drain, line)) as server:
+        done = connect("--reconnect", server.address, input=b"one\n")
+        assert (done.stdout, done.returncode) == (b"keep alive\nstop\n", 0)
+        assert server.heard[1] == b"one\nstop\n"
+    with Tiny(drain) as server:
+        assert connect(server.address, input=b"one\n").returncode == 0
+        assert len(server.heard) == 1
+
+
 def test_nothing_to_come_back_for_after_stop():
     def reset_on_stop(talk):
         for said in talk.lines():
