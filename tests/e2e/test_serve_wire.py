@@ -89,6 +89,14 @@ def test_what_is_owed_comes_before_stop_and_nothing_after_it_is_heard(serve):
         server.end_of(client, reason="stopped", messages=4)
 
 
+def test_stop_with_much_behind_it(serve):
+    """What comes after `stop` is ignored, however much it is, and costs the client none of its replies."""
+    with serve() as server, Client(server) as client:
+        client.say(b"x\n" * 5000 + b"stop\n" + b"y\n" * 50000)
+        assert client.hear_rest() == REPLY * 5000 + b"stop\n"
+        server.end_of(client, reason="stopped", messages=5001)
+
+
 def test_one_byte_at_a_time(serve):
     with serve(framing="line") as server, Client(server) as client:
         for byte in b"id pump-7\nhello\r\n\nstop\n":
@@ -178,6 +186,7 @@ def test_a_reset(serve, words):
     with serve() as server:
         before = server.descriptors()
         client = Client(server)
+        server.tag_of(client)
         if words:
             assert client.ask(words.strip()) == KEEP_ALIVE
         client.reset()
@@ -220,6 +229,18 @@ def test_a_session_is_told_whole(serve):
 
 
 # Too long
+
+def test_far_too_long_a_line(serve):
+    with serve() as server, Client(server) as client:
+        assert client.ask("hello") == KEEP_ALIVE
+        # The server has heard enough after 64 KiB; the client hears why all the same.
+        try:
+            client.say(b"x" * 1000000)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert client.hear_rest() == b"error message too long\n"
+        server.end_of(client, reason="malformed")
+
 
 @pytest.mark.parametrize("pieces", [1, 7])
 def test_too_long_a_line(serve, pieces):
