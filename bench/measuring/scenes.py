@@ -72,7 +72,7 @@ def children_seconds():
 
 def measure(program, kind, scene, quick):
     """One run: the report of `lifeline bench`, or what went wrong."""
-    seconds, warmup = (scene.seconds / 4, 0.2) if quick else (scene.seconds, scene.warmup)
+    seconds, warmup = (scene.seconds / 4 if quick else scene.seconds), scene.warmup
     command = [program, "bench", "", "--json", "--duration", f"{int(seconds * 1000)}ms", "--warmup",
                f"{int(warmup * 1000)}ms", "--timeout", "20s", *scene.options, *kind.talk]
     if "reno" in allowed_congestion():

@@ -56,6 +56,25 @@ static inline void answer_init(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/*
+ * An idea that is tried: `NAME` or `NAME=NUMBER` among the words behind the port. Its number, 1 where it has none, 0
+ * where it was not asked for. Without any, a peer is what it is measured as.
+ */
+static inline unsigned answer_idea(int argc, char **argv, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (int i = 2; i < argc; i++) {
+		if (strncmp(argv[i], name, len) != 0)
+			continue;
+		if (argv[i][len] == '\0')
+			return 1;
+		if (argv[i][len] == '=')
+			return (unsigned)atoi(argv[i] + len + 1);
+	}
+	return 0;
+}
+
 /* A listening socket at the loopback port that the command line names. Ends the program where there is none. */
 static inline int answer_listen(int argc, char **argv, int flags)
 {
@@ -63,8 +82,8 @@ static inline int answer_listen(int argc, char **argv, int flags)
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | flags, 0);
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s PORT\n", argv[0]);
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s PORT [IDEA...]\n", argv[0]);
 		exit(2);
 	}
 	answer_init();

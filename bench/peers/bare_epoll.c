@@ -1,10 +1,19 @@
-/* The floor for `epoll`: one edge-triggered loop, no state for a client at all. */
+/*
+ * The floor for `epoll`: one edge-triggered loop, no state for a client at all.
+ *
+ * Ideas: level (triggered by level), empty (receive until there is nothing), nap=US (sleep so long before a wait, where
+ * the last one brought more than one client).
+ */
 
 #include "answer.h"
 
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
 
 #define EVENTS 512
+
+static unsigned level, empty, nap;
 
 static void let_in(int epoll, int listener)
 {
@@ -13,7 +22,6 @@ static void let_in(int epoll, int listener)
 	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
 		struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
 					    .data.fd = fd};
-
 		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 	}
 }
@@ -37,7 +45,7 @@ static void serve(int fd, bool until_end)
 			break;
 		if (answer.stop)
 			break;
-		if (len < (ssize_t)sizeof(bytes) && !until_end)
+		if (len < (ssize_t)sizeof(bytes) && !until_end && !empty)
 			return;
 	} while (true);
 	close(fd);
@@ -51,6 +59,10 @@ int main(int argc, char **argv)
 	epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
 	puts("ready");
 	fflush(stdout);
+	level = answer_idea(argc, argv, "level");
+	empty = answer_idea(argc, argv, "empty");
+	nap = answer_idea(argc, argv, "nap");
+	prctl(PR_SET_TIMERSLACK, 1UL);
 	while (true) {
 		int count = epoll_wait(epoll, events, EVENTS, -1);
 
@@ -60,5 +72,7 @@ int main(int argc, char **argv)
 			else
 				serve(events[i].data.fd, (events[i].events & EPOLLRDHUP) != 0);
 		}
+		if (nap > 0 && count > 1)
+			nanosleep(&(struct timespec){.tv_nsec = nap * 1000L}, NULL);
 	}
 }

@@ -1,6 +1,10 @@
 /*
  * The floor for `uring`: multishot accept and receive, a ring of provided buffers, deferred task work, and no completion
  * for a send that went well. No state for a client at all.
+ *
+ * Ideas: wait=N and us=US (wait for so many completions or so long), ring (the ring's own descriptor is registered),
+ * poll (a receive is armed without trying first), coop (cooperative instead of deferred task work), direct (sockets
+ * have no descriptors but places in the ring's table).
  */
 
 #include "answer.h"
@@ -19,6 +23,7 @@ enum {
 	SENT
 };
 
+static unsigned wait_for, wait_us, registered, poll_first, cooperative, direct;
 static struct io_uring ring;
 static struct io_uring_buf_ring *buffers;
 static char *memory;
@@ -43,7 +48,10 @@ static void arm_accept(int listener)
 {
 	struct io_uring_sqe *entry = take_entry();
 
-	io_uring_prep_multishot_accept(entry, listener, NULL, NULL, 0);
+	if (direct)
+		io_uring_prep_multishot_accept_direct(entry, listener, NULL, NULL, 0);
+	else
+		io_uring_prep_multishot_accept(entry, listener, NULL, NULL, 0);
 	mark(entry, ACCEPTED, listener);
 }
 
@@ -52,7 +60,8 @@ static void arm_receive(int fd)
 	struct io_uring_sqe *entry = take_entry();
 
 	io_uring_prep_recv_multishot(entry, fd, NULL, 0, 0);
-	entry->flags |= IOSQE_BUFFER_SELECT;
+	entry->flags |= IOSQE_BUFFER_SELECT | (direct ? IOSQE_FIXED_FILE : 0);
+	entry->ioprio |= poll_first ? IORING_RECVSEND_POLL_FIRST : 0;
 	entry->buf_group = GROUP;
 	mark(entry, RECEIVED, fd);
 }
@@ -62,13 +71,27 @@ static void say(int fd, struct answer answer)
 	struct io_uring_sqe *entry = take_entry();
 
 	io_uring_prep_send(entry, fd, answer.bytes, answer.len, MSG_NOSIGNAL | MSG_WAITALL);
-	entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	entry->flags |= IOSQE_CQE_SKIP_SUCCESS | (direct ? IOSQE_FIXED_FILE : 0);
 	mark(entry, SENT, fd);
 	if (!answer.stop)
 		return;
 	/* The receive that is armed ends by it, and then the descriptor is closed. */
 	entry = take_entry();
 	io_uring_prep_shutdown(entry, fd, SHUT_RDWR);
+	entry->flags |= IOSQE_CQE_SKIP_SUCCESS | (direct ? IOSQE_FIXED_FILE : 0);
+	mark(entry, SENT, fd);
+}
+
+static void end(int fd)
+{
+	struct io_uring_sqe *entry;
+
+	if (!direct) {
+		close(fd);
+		return;
+	}
+	entry = take_entry();
+	io_uring_prep_close_direct(entry, (unsigned)fd);
 	entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	mark(entry, SENT, fd);
 }
@@ -95,7 +118,7 @@ static void on_received(int fd, int result, unsigned flags)
 		io_uring_buf_ring_advance(buffers, 1);
 	}
 	if (result <= 0 && result != -ENOBUFS)
-		close(fd);
+		end(fd);
 	else if (!(flags & IORING_CQE_F_MORE))
 		arm_receive(fd);
 }
@@ -129,8 +152,8 @@ static void *reserve(size_t size)
 static void open_ring(void)
 {
 	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_CQSIZE,
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_CQSIZE |
+			 (cooperative ? IORING_SETUP_COOP_TASKRUN : IORING_SETUP_DEFER_TASKRUN),
 		.cq_entries = COMPLETIONS,
 	};
 	struct io_uring_buf_reg registration = {.ring_entries = BUFFERS, .bgid = GROUP};
@@ -141,6 +164,10 @@ static void open_ring(void)
 	registration.ring_addr = (uint64_t)(uintptr_t)buffers;
 	if (status == 0)
 		status = io_uring_register_buf_ring(&ring, &registration, 0);
+	if (status == 0 && direct)
+		status = io_uring_register_files_sparse(&ring, 20000);
+	if (status == 0 && registered)
+		status = io_uring_register_ring_fd(&ring) == 1 ? 0 : -EINVAL;
 	if (status < 0) {
 		fprintf(stderr, "bare_uring: %s\n", strerror(-status));
 		exit(1);
@@ -151,10 +178,34 @@ static void open_ring(void)
 	io_uring_buf_ring_advance(buffers, BUFFERS);
 }
 
+static void read_ideas(int argc, char **argv)
+{
+	wait_for = answer_idea(argc, argv, "wait");
+	wait_us = answer_idea(argc, argv, "us");
+	registered = answer_idea(argc, argv, "ring");
+	poll_first = answer_idea(argc, argv, "poll");
+	cooperative = answer_idea(argc, argv, "coop");
+	direct = answer_idea(argc, argv, "direct");
+}
+
+/* Waits for one completion; or for several, but not long, and for one where none came. */
+static void wait_for_some(void)
+{
+	struct __kernel_timespec patience = {.tv_nsec = wait_us * 1000LL};
+	struct io_uring_cqe *completion;
+
+	if (wait_for < 2 ||
+	    io_uring_submit_and_wait_timeout(&ring, &completion, wait_for, &patience, NULL) < 0) {
+		if (wait_for < 2 || io_uring_cq_ready(&ring) == 0)
+			io_uring_submit_and_wait(&ring, 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int listener = answer_listen(argc, argv, 0);
 
+	read_ideas(argc, argv);
 	open_ring();
 	arm_accept(listener);
 	puts("ready");
@@ -163,7 +214,7 @@ int main(int argc, char **argv)
 		struct io_uring_cqe *completion;
 		unsigned head, count = 0;
 
-		io_uring_submit_and_wait(&ring, 1);
+		wait_for_some();
 		io_uring_for_each_cqe(&ring, head, completion)
 		{
 			on_completion(completion);
