@@ -132,15 +132,37 @@ static void defer_to_sender(struct engine *engine, uint32_t slot)
 		link->flags &= ~(uint32_t)LINK_DEFERS;
 }
 
+/*
+ * What was left to the sending thread is not sent in this turn: to the worker, that is a socket that takes no more for
+ * now. It is asked for its output all the same, as it was promised.
+ */
+static enum link_fate tell_deferred(struct engine *engine, uint32_t slot)
+{
+	struct link *link = threads_link(engine, slot);
+	struct connection name = links_name(&engine->links, slot);
+	struct engine_slice slices[ENGINE_SLICES];
+
+	if ((link->flags & (LINK_DEFERS | LINK_TO_SEND)) != (LINK_DEFERS | LINK_TO_SEND) ||
+	    link->flags & (LINK_BLOCKED | LINK_BROKEN) ||
+	    engine->calls->output(engine->worker, name, slices) == 0)
+		return LINK_STAYS;
+	return links_take_duties(&engine->links, slot,
+				 engine->calls->blocked(engine->worker, name, 0));
+}
+
 static void perform_marks(struct engine *engine)
 {
+	enum link_fate fate;
 	uint32_t slot;
 
 	while ((slot = links_unmark(&engine->links)) != LINKS_NONE) {
 		if (threads_link(engine, slot)->flags & THREADS_OVER)
 			continue;
 		defer_to_sender(engine, slot);
-		threads_settle(engine, slot, links_perform_marked(&engine->links, slot), false);
+		fate = links_perform_marked(&engine->links, slot);
+		if (fate == LINK_STAYS)
+			fate = tell_deferred(engine, slot);
+		threads_settle(engine, slot, fate, false);
 	}
 }
 
@@ -220,6 +242,9 @@ void threads_settle(struct engine *engine, uint32_t slot, enum link_fate fate, b
 
 	if (fate == LINK_STAYS && link->flags & LINK_BROKEN)
 		fate = links_receive_rest(&engine->links, slot, engine->bytes);
+	if (fate == LINK_STAYS && link->flags & THREADS_GONE &&
+	    link->flags & (LINK_ENDED | LINK_CLOSING))
+		fate = links_gone(&engine->links, slot);
 	if (fate != LINK_STAYS) {
 		threads_end(engine, slot, fate, is_own);
 		return;
@@ -328,6 +353,8 @@ static void hear_out(struct engine *engine, uint32_t slot)
 			break;
 		defer_to_sender(engine, slot);
 		fate = links_receive(&engine->links, slot, engine->bytes, &got);
+		if (fate == LINK_STAYS)
+			fate = tell_deferred(engine, slot);
 	}
 	threads_settle(engine, slot, fate, false);
 	perform_marks(engine);
@@ -404,8 +431,6 @@ static void on_trouble(struct engine *engine, uint32_t slot, short events)
 
 	if (events & (POLLERR | POLLHUP | POLLNVAL)) {
 		link->flags |= THREADS_GONE;
-		if (link->flags & (LINK_ENDED | LINK_CLOSING))
-			fate = links_gone(&engine->links, slot);
 	} else if (link->flags & LINK_BLOCKED && !is_left_to_sender(engine, slot)) {
 		link->flags &= ~(uint32_t)(LINK_BLOCKED | LINK_DEFERS);
 		fate = links_transmit(&engine->links, slot);
