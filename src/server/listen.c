@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/address.h"
@@ -92,22 +93,39 @@ static void set_port(struct endpoint *endpoint, int fd)
 }
 
 /*
+ * A server that was killed a moment ago may still hold its port: the kernel takes apart what its io_uring held after the
+ * process is gone. It is worth a moment's patience.
+ */
+static int bound_soon(const struct endpoint *endpoint)
+{
+	const struct timespec moment = {.tv_nsec = 50 * (long)NS_PER_MS};
+	int fd = -EADDRINUSE;
+
+	for (unsigned attempt = 0; attempt < 20 && fd == -EADDRINUSE; attempt++) {
+		if (attempt > 0)
+			nanosleep(&moment, NULL);
+		fd = bound_socket(endpoint, false);
+		if (fd >= 0 && listen(fd, 1) != 0) {
+			int error = errno;
+
+			close(fd);
+			fd = -error;
+		}
+	}
+	return fd;
+}
+
+/*
  * The first socket is bound without sharing, which fails where anybody else listens (another lifeline of the same user
  * would otherwise share the port silently), and picks the port where that is 0. Then each worker gets its own.
  */
 static int open_tcp(struct listening *listening, unsigned at, struct endpoint *endpoint,
 		    const char *where)
 {
-	int probe = bound_socket(endpoint, false);
+	int probe = bound_soon(endpoint);
 
 	if (probe < 0)
 		return complain(where, "listen at", -probe);
-	if (listen(probe, 1) != 0) {
-		int error = errno;
-
-		close(probe);
-		return complain(where, "listen at", error);
-	}
 	set_port(endpoint, probe);
 	close(probe);
 	for (unsigned worker = 0; worker < listening->workers; worker++) {
