@@ -299,7 +299,7 @@ static int run(struct server *server, const sigset_t *signals)
 int serve(const struct options *options)
 {
 	static struct server server;
-	sigset_t signals;
+	static sigset_t signals; /* the thread that waits for the second one outlives this call */
 	int status = 1;
 
 	server.options = options;
