@@ -32,7 +32,9 @@ void mailbox_post(struct mailbox *mailbox, uint32_t slot, uint32_t generation)
 	struct mailbox_place *place = &mailbox->places[slot];
 
 	pthread_mutex_lock(&mailbox->lock);
-	place->generation = generation;
+	/* Whoever has displaced an older one may come to say so only now. */
+	if (place->next == 0 || (int32_t)(generation - place->generation) > 0)
+		place->generation = generation;
 	if (place->next == 0) {
 		place->next = mailbox->first;
 		mailbox->first = slot + 1;

@@ -3,7 +3,7 @@
 
 /*
  * Where other workers say that a session of this one has been displaced by a newer one of theirs. Each slot has one
- * place: a newer generation overwrites an older one, which is stale by then. So it is never full.
+ * place: of two generations the newer one stays, for the older is stale by then. So it is never full.
  *
  * Any thread may post; the worker takes.
  */

@@ -52,6 +52,30 @@ static void a_newer_one_for_the_same_slot_takes_the_place_of_an_older(void **sta
 	mailbox_close(&mailbox);
 }
 
+static void an_older_one_that_comes_late_does_not(void **state)
+{
+	struct mailbox mailbox;
+	uint32_t slot, generation;
+
+	(void)state;
+	assert_int_equal(mailbox_open(&mailbox, 4), 0);
+	mailbox_post(&mailbox, 0, 2);
+	mailbox_post(&mailbox, 0, 1);
+	assert_true(mailbox_take(&mailbox, &slot, &generation));
+	assert_int_equal(generation, 2);
+	/* Generations go round. */
+	mailbox_post(&mailbox, 0, 3);
+	mailbox_post(&mailbox, 0, UINT32_MAX);
+	assert_true(mailbox_take(&mailbox, &slot, &generation));
+	assert_int_equal(generation, 3);
+	/* What was taken counts no more. */
+	mailbox_post(&mailbox, 0, 1);
+	assert_true(mailbox_take(&mailbox, &slot, &generation));
+	assert_int_equal(generation, 1);
+	assert_false(mailbox_take(&mailbox, &slot, &generation));
+	mailbox_close(&mailbox);
+}
+
 #define POSTS 20000
 
 static void *post_many(void *context)
@@ -88,6 +112,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_posted_is_taken_once),
 		cmocka_unit_test(a_newer_one_for_the_same_slot_takes_the_place_of_an_older),
+		cmocka_unit_test(an_older_one_that_comes_late_does_not),
 		cmocka_unit_test(others_post_while_it_is_taken),
 	};
 
