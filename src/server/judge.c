@@ -6,6 +6,7 @@
 #include "server/judge.h"
 
 #include "server/farewell.h"
+#include "server/tend.h"
 
 /* How soon one that could not be judged is looked at again. */
 #define LOOK_AGAIN_MS 2
@@ -57,9 +58,7 @@ static void judge_silent(struct worker *worker, uint32_t slot, enum due due,
 	else if (reason != REASON_NONE)
 		farewell_drop(worker, slot, reason);
 	else if (due == DUE_LATE)
-		/* Its host is asked from now on, so that there is an answer, or none, by the deadline. */
-		worker->kind->tune(worker->engine, (struct connection){slot, session->generation},
-				   1, 0);
+		tend(worker, slot, true);
 }
 
 static void judge(struct worker *worker, uint32_t slot, enum due due)

@@ -13,6 +13,7 @@
 #include "server/farewell.h"
 #include "server/judge.h"
 #include "server/tell.h"
+#include "server/tend.h"
 
 #define FEED_BYTES (1u << 20)
 
@@ -106,19 +107,6 @@ static enum final final_of_named(enum named named)
 	return FINAL_NONE;
 }
 
-/* How the kernel looks after the peer: asked for life once it is silent for `every`, and kept until we have judged. */
-static void tune_to(struct worker *worker, const struct session *session, uint32_t slot,
-		    const struct naming *naming)
-{
-	struct connection connection = {slot, session->generation};
-	uint64_t probe_s = (naming->every_ms + MS_PER_S - 1) / MS_PER_S;
-	uint64_t give_up_ms =
-		naming->every_ms + naming->grace_ms + worker->house->hold_ms + 5 * MS_PER_S;
-
-	worker->kind->tune(worker->engine, connection, probe_s > 32767 ? 32767 : (unsigned)probe_s,
-			   give_up_ms > INT32_MAX ? INT32_MAX : (unsigned)give_up_ms);
-}
-
 static void name_session(struct worker *worker, uint32_t slot, const struct hearing *hearing)
 {
 	struct seat *seat = &worker->seats[slot];
@@ -143,7 +131,7 @@ static void name_session(struct worker *worker, uint32_t slot, const struct hear
 	if (named == NAMED_DISPLACED)
 		return;
 	tell_id(worker, &seat->session, &naming);
-	tune_to(worker, &seat->session, slot, &naming);
+	tend(worker, slot, false);
 	if (displaced.any)
 		worker_replace(worker->house->workers[displaced.worker], displaced.slot,
 			       displaced.generation);
@@ -176,6 +164,7 @@ static void heard(struct worker *worker, uint32_t slot, const struct hearing *he
 		house_lock(worker->house);
 		watch_back(&worker->watch, slot);
 		house_unlock(worker->house);
+		tend(worker, slot, false);
 	}
 	if (worker->house->show_messages && hearing->messages > 0 &&
 	    hearing->what != HEARD_TOO_LONG)
