@@ -75,8 +75,8 @@ def measure(program, kind, scene, quick):
     seconds, warmup = (scene.seconds / 4 if quick else scene.seconds), scene.warmup
     command = [program, "bench", "", "--json", "--duration", f"{int(seconds * 1000)}ms", "--warmup",
                f"{int(warmup * 1000)}ms", "--timeout", "20s", *scene.options, *kind.talk]
-    if "reno" in allowed_congestion():
-        # The least work for our end; the server's stays what the system has.
+    if "reno" in allowed_congestion() and "--churn" not in scene.options:
+        # The least work for our end; the server's stays what the system has. Where all is connecting, to say so is more.
         command += ["--congestion", "reno"]
     if "--churn" in scene.options and kind.talk:
         return {"error": "its protocol has no stop"}

@@ -204,14 +204,22 @@ static void say_hello(struct lane *lane, uint32_t index)
 		become_ready(lane, index);
 }
 
-static void on_connected(struct lane *lane, uint32_t index)
+/* Epoll tells of an error beside that it is writable; only then it is worth a call to ask which. */
+static int error_of(const struct client *client, uint32_t events)
 {
-	struct client *client = &lane->clients[index];
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		error = errno;
+	if (!(events & (EPOLLERR | EPOLLHUP)))
+		return 0;
+	return getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
+}
+
+static void on_connected(struct lane *lane, uint32_t index, uint32_t events)
+{
+	struct client *client = &lane->clients[index];
+	int error = error_of(client, events);
+
 	if (error != 0) {
 		fail_with(lane, index, error);
 		return;
@@ -459,7 +467,7 @@ void client_on_event(struct lane *lane, uint32_t index, uint32_t events)
 	if (client->state == CLIENT_ABSENT)
 		return;
 	if (client->state == CLIENT_CONNECTING)
-		on_connected(lane, index);
+		on_connected(lane, index, events);
 	else if (client->unsent > 0 && (events & EPOLLOUT))
 		flush(lane, index);
 	if (client->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
