@@ -368,7 +368,10 @@ class Client:
         self.socket.close()
 
     def fill(self, text=b"x\n"):
-        """Writes without reading until nothing more is taken: not by our buffer, nor by the server. Counts messages."""
+        """Writes without reading until nothing more is taken, by our buffer or by the server, or the server ends it.
+
+        Returns how many messages that were, and how many bytes of one more.
+        """
         self.socket.setblocking(False)
         block = text * 8192
         sent = 0
@@ -381,6 +384,8 @@ class Client:
                     # where it does not, fewer bytes are written, which no test minds.
                     if not select.select([], [self.socket], [], 0.5)[1]:
                         break
+                except ConnectionError:
+                    break
         finally:
             self.socket.settimeout(PATIENCE)
         return sent // len(text), sent % len(text)
