@@ -14,11 +14,36 @@
 /* From one worker so many events are taken before it is the next one's turn. */
 #define EVENTS_A_LOOK 1024
 
+/*
+ * What could not be written is lost and counted, for a disk may have room again. The line that tells of losses is not
+ * counted, but told anew; where a line was cut, what comes after it begins with its LF.
+ */
+static void lose(struct console *console, size_t written)
+{
+	const char *rest = console->buffer + written;
+	const char *end = console->buffer + console->len;
+	bool is_cut = written > 0 ? rest[-1] != '\n' : console->is_cut;
+
+	/* The LF of one that was cut before is nobody's. */
+	if (written == 0 && console->is_cut)
+		rest++;
+	while ((rest = memchr(rest, '\n', (size_t)(end - rest))) != NULL) {
+		console->lost++;
+		rest++;
+	}
+	if (console->telling_lost != console->told_lost)
+		console->lost--;
+	console->telling_lost = console->told_lost;
+	console->is_cut = is_cut;
+	console->buffer[0] = '\n';
+	console->len = is_cut ? 1 : 0;
+}
+
 static void flush(struct console *console)
 {
 	size_t written = 0;
 
-	while (written < console->len && !console->broken) {
+	while (written < console->len) {
 		ssize_t n = write(STDOUT_FILENO, console->buffer + written, console->len - written);
 
 		if (n > 0) {
@@ -27,10 +52,13 @@ static void flush(struct console *console)
 			struct pollfd ready = {.fd = STDOUT_FILENO, .events = POLLOUT};
 
 			poll(&ready, 1, -1);
-		} else if (n < 0 && errno != EINTR) {
-			console->broken = true;
+		} else if (n == 0 || errno != EINTR) {
+			lose(console, written);
+			return;
 		}
 	}
+	console->told_lost = console->telling_lost;
+	console->is_cut = false;
 	console->len = 0;
 }
 
@@ -102,7 +130,8 @@ static bool print_notes(struct console *console, uint64_t ahead)
 static void print_lost(struct console *console, uint64_t ahead)
 {
 	struct house *house = console->house;
-	uint64_t lost = atomic_load(&house->verdicts.lost) + atomic_load(&house->own.lost);
+	uint64_t lost =
+		console->lost + atomic_load(&house->verdicts.lost) + atomic_load(&house->own.lost);
 	struct console_line line;
 
 	for (unsigned i = 0; i < house->workers_count; i++)
@@ -113,7 +142,7 @@ static void print_lost(struct console *console, uint64_t ahead)
 	console->format->dropped(&line, &console->self, lost - console->told_lost,
 				 (struct wall){clock_mono().ns + ahead});
 	line_end(console, &line);
-	console->told_lost = lost;
+	console->telling_lost = lost;
 }
 
 /* Everything there is, once around. What workers saw comes before what was judged of it. */
@@ -136,6 +165,7 @@ static void *run(void *context)
 {
 	struct console *console = context;
 	struct house *house = console->house;
+	struct console_line line;
 
 	for (;;) {
 		bool ending = atomic_load(&console->ending);
@@ -146,11 +176,16 @@ static void *run(void *context)
 			break;
 		/* Whoever writes after this wakes us; what was written just before is seen by one more look. */
 		atomic_store(&house->console_sleeps, true);
+		atomic_thread_fence(memory_order_seq_cst); /* see house_tell */
 		if (!look(console) && !atomic_load(&console->ending))
 			while (sem_wait(&house->console_wanted) != 0 && errno == EINTR)
 				;
 		atomic_store(&house->console_sleeps, false);
 	}
+	line = line_begin(console);
+	console->format->stopped(&line, &console->self, clock_wall());
+	line_end(console, &line);
+	flush(console);
 	sem_post(&console->ended);
 	return NULL;
 }
@@ -165,8 +200,8 @@ int console_open(struct console *console, struct house *house, const struct cons
 	console->format = format;
 	console->self = *self;
 	console->len = 0;
-	console->broken = false;
-	console->told_lost = 0;
+	console->is_cut = false;
+	console->lost = console->told_lost = console->telling_lost = 0;
 	atomic_init(&console->ending, false);
 	sem_init(&console->ended, 0, 0);
 	line = line_begin(console);
@@ -179,21 +214,18 @@ int console_open(struct console *console, struct house *house, const struct cons
 void console_close(struct console *console)
 {
 	struct timespec until;
-	struct console_line line;
+	int ended;
 
 	atomic_store(&console->ending, true);
 	sem_post(&console->house->console_wanted);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += 1;
-	if (sem_clockwait(&console->ended, CLOCK_MONOTONIC, &until) != 0) {
-		/* It hangs in a write that nobody reads; it ends with the process. */
-		pthread_detach(console->thread);
-		return;
-	}
+	do
+		ended = sem_clockwait(&console->ended, CLOCK_MONOTONIC, &until);
+	while (ended != 0 && errno == EINTR);
+	/* It hangs in a write that nobody reads. What it reads itself is about to be freed, so it ends here. */
+	if (ended != 0)
+		pthread_cancel(console->thread);
 	pthread_join(console->thread, NULL);
-	line = line_begin(console);
-	console->format->stopped(&line, &console->self, clock_wall());
-	line_end(console, &line);
-	flush(console);
 	sem_destroy(&console->ended);
 }

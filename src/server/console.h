@@ -66,8 +66,10 @@ struct console {
 	pthread_t thread;
 	_Atomic bool ending;
 	sem_t ended;
-	uint64_t told_lost;
-	bool broken; /* nobody takes what is written */
+	uint64_t lost;	       /* lines that could not be written */
+	uint64_t told_lost;    /* of all lines that were lost, how many that line has told of */
+	uint64_t telling_lost; /* the same, with what is in the buffer */
+	bool is_cut;	       /* what was written last is no whole line */
 	size_t len;
 	char buffer[64 * 1024];
 };

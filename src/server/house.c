@@ -77,6 +77,8 @@ void house_unlock(struct house *house)
 
 void house_tell(struct house *house)
 {
+	/* What was put into a feed is to be seen by a console that is not seen to sleep: see its run(). */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&house->console_sleeps, memory_order_relaxed) &&
 	    atomic_exchange(&house->console_sleeps, false))
 		sem_post(&house->console_wanted);
