@@ -140,8 +140,12 @@ void farewell_drain(struct worker *worker, bool whole)
 	}
 	if (worker->watch.now.ns < until || worker->dropped)
 		return;
+	/* Even those who are told only now may take it at once, before the next turn drops them. */
+	if (worker->watch.live > 0) {
+		say_stop_to_all(worker);
+		return;
+	}
 	worker->dropped = true;
-	say_stop_to_all(worker);
 	for (uint32_t slot = worker->leaving_first; slot != WHEEL_NONE;
 	     slot = leaving(worker, slot)->next)
 		worker->kind->drop(
