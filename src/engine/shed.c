@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -112,8 +115,12 @@ void shed_see_off(struct shed *shed, struct mono now, int fd, bool ended)
 		part_with_oldest(shed);
 	if (shed->count == 0)
 		shed->look = ms_after(now, SHED_LOOK_MS);
-	*parting_at(shed, shed->count++) =
-		(struct shed_parting){fd, ms_after(now, SHED_PARTING_MS)};
+	*parting_at(shed, shed->count++) = (struct shed_parting){
+		.fd = fd,
+		.until = ms_after(now, SHED_PARTING_MS),
+		.at_last = ms_after(now, SHED_PARTING_MAX_MS),
+		.unsent = INT_MAX,
+	};
 }
 
 void shed_abort(int fd)
@@ -121,6 +128,22 @@ void shed_abort(int fd)
 	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+/*
+ * Its time is up; but a peer that is still taking what it was sent, however slowly, is not to lose the rest.
+ * Asked only here: most peers have long closed by now.
+ */
+static bool is_still_taking(struct shed_parting *parting, struct mono now)
+{
+	int unsent = 0;
+
+	if (ioctl(parting->fd, SIOCOUTQ, &unsent) != 0 || unsent == 0 ||
+	    unsent >= parting->unsent || !mono_before(now, parting->at_last))
+		return false;
+	parting->unsent = unsent;
+	parting->until = ms_after(now, SHED_PARTING_MS);
+	return true;
 }
 
 /* Those that stay move up, in their order. */
@@ -131,7 +154,8 @@ static void look_after_all(struct shed *shed, struct mono now)
 	for (uint32_t i = 0; i < shed->count; i++) {
 		struct shed_parting parting = *parting_at(shed, i);
 
-		if (discard(parting.fd) || !mono_before(now, parting.until))
+		if (discard(parting.fd) ||
+		    (!mono_before(now, parting.until) && !is_still_taking(&parting, now)))
 			close(parting.fd);
 		else
 			*parting_at(shed, stay++) = parting;

@@ -12,8 +12,9 @@
  *
  * Seeing off. close(2) with unread input, or input that comes after it, makes a reset, and a reset may destroy the last
  * text on its way to the peer. So the sending side is shut down first, and what still comes is read and thrown away
- * until the peer closes too: for at most SHED_PARTING_MS, and for at most SHED_PARTINGS_MAX at a time (the oldest gives
- * way, also where descriptors are short). No slot of the engine is held by it.
+ * until the peer closes too: for SHED_PARTING_MS, and for as long again while it has taken more of what it was sent, up to
+ * SHED_PARTING_MAX_MS; and for at most SHED_PARTINGS_MAX at a time (the oldest gives way, also where descriptors are
+ * short). No slot of the engine is held by it.
  */
 
 #include <stdbool.h>
@@ -23,14 +24,16 @@
 #include "base/time.h"
 #include "engine/engine.h"
 
-#define SHED_PAUSE_MS 50      /* how long accepting rests when it cannot even refuse */
-#define SHED_PARTING_MS 1000  /* a peer that closes on our end does so in a round trip or two */
+#define SHED_PAUSE_MS 50	  /* how long accepting rests when it cannot even refuse */
+#define SHED_PARTING_MS 1000	  /* a peer that closes on our end does so in a round trip or two */
+#define SHED_PARTING_MAX_MS 30000 /* nobody stays longer, however slowly it takes */
 #define SHED_PARTINGS_MAX 256 /* descriptors that peers who do not close may keep for that long */
 #define SHED_LOOK_MS 25	      /* how often those that are parting are looked at */
 
 struct shed_parting {
 	int fd;
-	struct mono until;
+	int unsent; /* when it was last looked at */
+	struct mono until, at_last;
 };
 
 struct shed {
