@@ -124,33 +124,35 @@ static void say_stop_to_all(struct worker *worker)
 			farewell_say(worker, slot, REASON_DRAINED, FINAL_STOP);
 }
 
-void farewell_drain(struct worker *worker, bool whole)
+static void drop_all_leaving(const struct worker *worker)
 {
-	uint64_t until = atomic_load_explicit(&worker->house->drain_until, memory_order_relaxed);
-
-	if (until == 0)
-		return;
-	if (!worker->draining) {
-		/* Newcomers wait from now on; those who are in are heard once more, in a turn that is whole. */
-		worker->draining = true;
-		worker->kind->finish(worker->engine);
-		atomic_fetch_add(&worker->house->doors_closed, 1);
-	} else if (whole && worker->watch.live > 0) {
-		say_stop_to_all(worker);
-	}
-	if (worker->watch.now.ns < until || worker->dropped)
-		return;
-	/* Even those who are told only now may take it at once, before the next turn drops them. */
-	if (worker->watch.live > 0) {
-		say_stop_to_all(worker);
-		return;
-	}
-	worker->dropped = true;
 	for (uint32_t slot = worker->leaving_first; slot != WHEEL_NONE;
 	     slot = leaving(worker, slot)->next)
 		worker->kind->drop(
 			worker->engine,
 			(struct connection){slot, worker->seats[slot].session.generation});
+}
+
+void farewell_drain(struct worker *worker, bool whole)
+{
+	uint64_t until = atomic_load_explicit(&worker->house->drain_until, memory_order_relaxed);
+	bool is_over;
+
+	if (until == 0)
+		return;
+	is_over = worker->watch.now.ns >= until;
+	if (!worker->draining) {
+		/* Newcomers wait from now on; those who are in are heard once more, in a turn that is whole. */
+		worker->draining = true;
+		worker->kind->finish(worker->engine);
+		atomic_fetch_add(&worker->house->doors_closed, 1);
+	} else if (worker->watch.live > 0 && (whole || is_over)) {
+		/* Whoever is told only when the time is up may take it at once: the next turn drops. */
+		say_stop_to_all(worker);
+	} else if (is_over && !worker->dropped) {
+		worker->dropped = true;
+		drop_all_leaving(worker);
+	}
 }
 
 void farewell_late(struct worker *worker)
