@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/duration.h"
+#include "base/utf8.h"
 #include "config.h"
 
 enum kind {
@@ -124,7 +125,8 @@ void options_init(struct options *options)
 		.flap_changes = 5,
 		.flap_window_ms = 600 * SECOND,
 	};
-	if (gethostname(options->node, sizeof(options->node) - 1) != 0 || options->node[0] == '\0')
+	if (gethostname(options->node, sizeof(options->node) - 1) != 0 ||
+	    !utf8_is_printable_word(options->node, strlen(options->node)))
 		strcpy(options->node, "lifeline");
 }
 
@@ -204,8 +206,8 @@ static const char *set_node(char *node, const char *value)
 {
 	size_t len = strlen(value);
 
-	if (len == 0 || len >= OPTIONS_NODE_TEXT)
-		return "is not a name of 1 to 64 bytes";
+	if (len >= OPTIONS_NODE_TEXT || !utf8_is_printable_word(value, len))
+		return "is not a name of 1 to 64 bytes of printable text without spaces";
 	memcpy(node, value, len + 1);
 	return NULL;
 }

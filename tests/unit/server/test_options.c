@@ -102,6 +102,9 @@ static void wrong_values_are_errors_that_name_them(void **state)
 		{"--duplicate", "keep", "replace|refuse"},
 		{"--listen", "1,framing=lines", "framing"},
 		{"--node", "", "1 to 64 bytes"},
+		{"--node", "two words", "1 to 64 bytes"},
+		{"--node", "a\nb", "1 to 64 bytes"},
+		{"--node", "\xff", "1 to 64 bytes"},
 	};
 
 	(void)state;
@@ -161,6 +164,8 @@ static void a_file_is_read_and_the_command_line_has_the_last_word(void **state)
 	unlink(path);
 }
 
+#define TEN "0123456789"
+
 static void errors_in_a_file_name_file_and_line(void **state)
 {
 	static const struct {
@@ -171,6 +176,10 @@ static void errors_in_a_file_name_file_and_line(void **state)
 		{"\n\nnonsense\n", ":3:", "name = value"},
 		{"config = other\n", ":1:", "command line"},
 		{"[part]\nevery = 1s\n", ":2:", "sections"},
+		{"every = 1s\n  evry = 3s\n", ":2:", "evry"},
+		{"\nnode = " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+			 TEN TEN "\n",
+		 ":2:", "too long"},
 	};
 
 	(void)state;
@@ -185,6 +194,31 @@ static void errors_in_a_file_name_file_and_line(void **state)
 		assert_non_null(strstr(said, wrong[i].why));
 		unlink(path);
 	}
+}
+
+static void comments_may_be_long_and_lines_indented(void **state)
+{
+	const char *path = write_file(
+		"# " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+		" every = 7s\n  grace = 3s\n\tevery = 5s");
+	struct options options;
+	char said[512];
+
+	(void)state;
+	assert_int_equal(READ(&options, said, "--config", (char *)path), 0);
+	assert_int_equal(options.every_ms, 5000);
+	assert_int_equal(options.grace_ms, 3000);
+	unlink(path);
+}
+
+static void a_folder_is_no_file(void **state)
+{
+	struct options options;
+	char said[512];
+
+	(void)state;
+	assert_int_equal(READ(&options, said, "--config", "/"), -1);
+	assert_non_null(strstr(said, "cannot read /"));
 }
 
 static void a_file_that_is_not_there_is_an_error(void **state)
@@ -207,6 +241,8 @@ int main(void)
 		cmocka_unit_test(unknown_options_and_words_are_errors),
 		cmocka_unit_test(a_file_is_read_and_the_command_line_has_the_last_word),
 		cmocka_unit_test(errors_in_a_file_name_file_and_line),
+		cmocka_unit_test(comments_may_be_long_and_lines_indented),
+		cmocka_unit_test(a_folder_is_no_file),
 		cmocka_unit_test(a_file_that_is_not_there_is_an_error),
 	};
 
