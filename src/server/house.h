@@ -37,6 +37,7 @@ struct house {
 	_Atomic uint32_t clients;      /* connections let in */
 	_Atomic uint64_t drain_until;  /* machine time, ns; 0: not draining */
 	_Atomic uint32_t doors_closed; /* workers that let nobody in any more */
+	_Atomic bool failed;	       /* a worker has ended by an error */
 	_Atomic bool console_sleeps;
 	sem_t console_wanted;
 };

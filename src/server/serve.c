@@ -182,6 +182,17 @@ static int open_workers(struct server *server)
 	return error;
 }
 
+/* Without one worker nobody is served in full: all are drained, and the first one who ends begins it. */
+static void give_up(struct worker *worker)
+{
+	struct house *house = worker->house;
+
+	if (!worker->draining)
+		atomic_fetch_add(&house->doors_closed, 1);
+	if (!atomic_exchange(&house->failed, true) && atomic_load(&house->drain_until) == 0)
+		kill(getpid(), SIGTERM);
+}
+
 static void *run_worker(void *context)
 {
 	struct worker *worker = context;
@@ -189,7 +200,7 @@ static void *run_worker(void *context)
 
 	if (error != 0) {
 		fprintf(stderr, "lifeline: worker %u ended: %s\n", worker->index, strerror(-error));
-		kill(getpid(), SIGTERM);
+		give_up(worker);
 	}
 	return NULL;
 }
@@ -293,7 +304,19 @@ static int run(struct server *server, const sigset_t *signals)
 	close_doors(server);
 	while (server->threads_running > 0)
 		pthread_join(server->threads[--server->threads_running], NULL);
-	return status;
+	return atomic_load(&server->house.failed) ? 1 : status;
+}
+
+/* One that is closed would become a client's, who would then be sent what the console prints. */
+static void keep_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 int serve(const struct options *options)
@@ -308,7 +331,9 @@ int serve(const struct options *options)
 				"jansson, or use text\n");
 		return 2;
 	}
+	keep_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is as good as a full disk */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
