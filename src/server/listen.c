@@ -92,8 +92,26 @@ static void set_port(struct endpoint *endpoint, int fd)
 	getsockname(fd, (struct sockaddr *)&endpoint->address, &len);
 }
 
+/* A socket file that nobody listens at any more is in the way; one that is alive is somebody else's. */
+static void remove_if_dead(const struct endpoint *endpoint)
+{
+	const struct sockaddr_un *address = (const struct sockaddr_un *)&endpoint->address;
+	struct stat status;
+	int fd;
+
+	if (lstat(address->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode))
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, (const struct sockaddr *)address, endpoint->len) != 0 &&
+	    errno == ECONNREFUSED)
+		unlink(address->sun_path);
+	close(fd);
+}
+
 /*
- * A server that was killed a moment ago may still hold its port: the kernel takes apart what its io_uring held after the
+ * A server that was killed a moment ago may still hold its address: the kernel takes apart what its io_uring held after the
  * process is gone. It is worth a moment's patience.
  */
 static int bound_soon(const struct endpoint *endpoint)
@@ -104,6 +122,8 @@ static int bound_soon(const struct endpoint *endpoint)
 	for (unsigned attempt = 0; attempt < 20 && fd == -EADDRINUSE; attempt++) {
 		if (attempt > 0)
 			nanosleep(&moment, NULL);
+		if (endpoint->address.ss_family == AF_UNIX)
+			remove_if_dead(endpoint);
 		fd = bound_socket(endpoint, false);
 		if (fd >= 0 && listen(fd, 1) != 0) {
 			int error = errno;
@@ -138,24 +158,6 @@ static int open_tcp(struct listening *listening, unsigned at, struct endpoint *e
 	return 0;
 }
 
-/* A socket file that nobody listens at any more is in the way; one that is alive is somebody else's. */
-static void remove_if_dead(const struct endpoint *endpoint)
-{
-	const struct sockaddr_un *address = (const struct sockaddr_un *)&endpoint->address;
-	struct stat status;
-	int fd;
-
-	if (lstat(address->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode))
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)address, endpoint->len) != 0 &&
-	    errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(fd);
-}
-
 static int open_unix(struct listening *listening, unsigned at, const struct endpoint *endpoint,
 		     const char *where)
 {
@@ -163,8 +165,7 @@ static int open_unix(struct listening *listening, unsigned at, const struct endp
 	struct stat status;
 	int fd;
 
-	remove_if_dead(endpoint);
-	fd = bound_socket(endpoint, false);
+	fd = bound_soon(endpoint);
 	if (fd < 0)
 		return complain(where, "listen at", -fd);
 	if (lstat(address->sun_path, &status) == 0) {
