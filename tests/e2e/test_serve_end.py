@@ -173,7 +173,7 @@ def test_stopped_for_seconds_while_clients_go_on(serve):
         for member in crowd.members:
             tag = server.expect("connect", address=member.name)["tag"]
             server.expect("end", tag=tag, reason="stopped", messages=member.said)
-        server.expect("stall", lasted_ms=lambda ms: ms >= 2000)
+        server.expect("stall", lasted_ms=lambda ms: ms >= 1500)
 
 
 def test_newcomers_while_it_is_stopped(serve):
