@@ -112,8 +112,11 @@ void a_reset_of_a_client_that_is_held_is_told(void **state)
 	(void)state;
 	client_say(&client, "H");
 	rig_await(rig, is_stuck, 0, "the client is held");
+	/* The hold has lost its sense with the reset: what was held up is told, too. */
+	client_say(&client, "farewell");
 	client_reset(&client);
 	rig_await(rig, rig_has_closed, 1, "the reset is told");
+	assert_int_equal(rig_life(rig, 0)->heard, strlen("Hfarewell"));
 	assert_int_equal(rig_life(rig, 0)->end, ENGINE_END_RESET);
 	rig_close(rig);
 }

@@ -53,6 +53,36 @@ void wake_from_other_threads_leads_to_turns(void **state)
 	rig_close(rig);
 }
 
+static void *wake_on_and_on(void *arg)
+{
+	struct rig *rig = arg;
+
+	while (!rig->is_finished)
+		rig->kind->wake(rig->engine);
+	return NULL;
+}
+
+/* Newcomers make turns in which an engine looks more than once; a wake that comes between must not get lost. */
+void no_wake_is_lost_in_a_busy_turn(void **state)
+{
+	struct rig *rig = rig_open(&(struct rig_options){0});
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, wake_on_and_on, rig), 0);
+	for (int i = 0; i < 300; i++) {
+		struct client client = client_open(rig, 0);
+
+		client_say(&client, "\n");
+		rig_do(rig, rig_order_nothing, NULL);
+		client_hear_lines(&client, 1);
+		client_close(&client);
+	}
+	rig_do(rig, rig_order_finish, NULL);
+	pthread_join(thread, NULL);
+	rig_close(rig);
+}
+
 static bool is_punctual(struct rig *rig, uint64_t count)
 {
 	return rig->punctual >= count;
@@ -96,13 +126,14 @@ struct crowd {
 
 static struct crowd crowd;
 
-static void gather(struct rig *rig)
+/* `there`: how many others there are, the keeper among them. */
+static void gather(struct rig *rig, uint32_t there)
 {
 	crowd = (struct crowd){0};
 	crowd.keeper = client_open(rig, 0);
 	for (int i = 0; i < MANY; i++)
 		crowd.clients[i] = client_open(rig, 0);
-	crowd.accepted = MANY + 1;
+	crowd.accepted = there + MANY;
 	rig_await(rig, rig_has_accepted, crowd.accepted, "all are accepted");
 }
 
@@ -147,7 +178,7 @@ void everybody_is_heard_before_a_turn_is_whole(void **state)
 	(void)state;
 	memset(much, 'm', sizeof(much) - 1);
 	much[sizeof(much) - 1] = '\0';
-	gather(rig);
+	gather(rig, 1);
 	srand(11);
 	for (int round = 0; round < 8; round++) {
 		shut_gate(rig);
@@ -178,7 +209,7 @@ void newcomers_are_heard_before_a_turn_is_whole(void **state)
 	struct client new[NEW];
 
 	(void)state;
-	gather(rig);
+	gather(rig, 1);
 	for (int round = 0; round < 5; round++) {
 		shut_gate(rig);
 		for (int i = 0; i < NEW; i++) {
@@ -208,16 +239,42 @@ void newcomers_are_heard_before_a_turn_is_whole(void **state)
 	scatter(rig);
 }
 
+/* Nobody else speaks meanwhile, so that nothing else makes an engine look twice. */
+void few_newcomers_are_heard_before_a_turn_is_whole(void **state)
+{
+	struct rig *rig = rig_open(&(struct rig_options){.ask_ns = 5 * NS_PER_MS});
+
+	(void)state;
+	crowd = (struct crowd){0};
+	crowd.keeper = client_open(rig, 0);
+	crowd.accepted = 1;
+	for (int round = 0; round < 30; round++) {
+		struct client new = {0};
+
+		shut_gate(rig);
+		new = client_open(rig, 0);
+		say(&new, "hello\n");
+		client_await_acknowledged(&new, false);
+		crowd.accepted++;
+		open_gate(rig);
+		client_hear_lines(&new, 1);
+		client_close(&new);
+		rig_await(rig, rig_has_ended, ++crowd.ended, "the newcomer ends");
+	}
+	client_close(&crowd.keeper);
+	rig_close(rig);
+}
+
 static bool has_been_whole(struct rig *rig, uint64_t count)
 {
 	return rig->whole >= count;
 }
 
+/* Speaks for everybody, faster than the worker hears. Not with client.h: this is not the main thread. */
 static void *chatter(void *arg)
 {
 	struct rig *rig = arg;
 
-	/* Not a client of client.h: this is not the main thread. The first byte was said by it; now echo without end. */
 	while (!rig->is_finished) {
 		for (int i = 0; i < MANY; i++) {
 			char bytes[4096];
@@ -229,14 +286,18 @@ static void *chatter(void *arg)
 	return NULL;
 }
 
+/* So long for each receive that those who chatter are always faster. */
+#define TOIL_NS (50 * 1000)
+
 /* Somebody always speaks; still the dead must be judged some time. */
 void turns_are_whole_now_and_then_however_busy(void **state)
 {
-	struct rig *rig = rig_open(&(struct rig_options){.ask_ns = 5 * NS_PER_MS});
+	struct rig *rig =
+		rig_open(&(struct rig_options){.ask_ns = 5 * NS_PER_MS, .toil_ns = TOIL_NS});
 	pthread_t thread;
 
 	(void)state;
-	gather(rig);
+	gather(rig, 1);
 	assert_int_equal(pthread_create(&thread, NULL, chatter, rig), 0);
 	rig_await(rig, rig_has_heard, 20000, "bytes are heard");
 	for (int i = 0; i < 10; i++) {
@@ -246,6 +307,33 @@ void turns_are_whole_now_and_then_however_busy(void **state)
 	}
 	rig_do(rig, rig_order_finish, NULL);
 	pthread_join(thread, NULL);
+	scatter(rig);
+}
+
+#define FLOOD_BYTES 700000
+
+/* Going round once is not enough for one who has said more than is received at once. */
+void a_flood_is_heard_before_a_turn_is_whole_however_busy(void **state)
+{
+	struct rig *rig = rig_open(&(struct rig_options){
+		.ask_ns = 5 * NS_PER_MS, .toil_ns = TOIL_NS, .receive_buffer = 4 * 1024 * 1024});
+	struct client client = client_open(rig, 0);
+	struct rig_life *life = rig_life_of_port(rig, client.port);
+	pthread_t thread;
+
+	(void)state;
+	gather(rig, 2);
+	assert_int_equal(pthread_create(&thread, NULL, chatter, rig), 0);
+	for (int round = 0; round < 5; round++) {
+		shut_gate(rig);
+		client_say_while_it_goes(&client, 'f', FLOOD_BYTES);
+		rig_demands_of(rig, life, client_acknowledged(&client));
+		rig_gate_open(rig);
+		rig_await(rig, rig_demand_is_met, 0, "a whole turn");
+	}
+	rig_do(rig, rig_order_finish, NULL);
+	pthread_join(thread, NULL);
+	client_close(&client);
 	scatter(rig);
 }
 

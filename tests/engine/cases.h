@@ -38,9 +38,12 @@ void an_idle_client_costs_next_to_nothing(void **state);
 void the_kernel_is_asked_and_told_about_the_peer(void **state);
 
 void wake_from_other_threads_leads_to_turns(void **state);
+void no_wake_is_lost_in_a_busy_turn(void **state);
 void turns_come_when_they_were_asked_for_and_not_all_the_time(void **state);
 void everybody_is_heard_before_a_turn_is_whole(void **state);
 void newcomers_are_heard_before_a_turn_is_whole(void **state);
+void few_newcomers_are_heard_before_a_turn_is_whole(void **state);
+void a_flood_is_heard_before_a_turn_is_whole_however_busy(void **state);
 void turns_are_whole_now_and_then_however_busy(void **state);
 void a_server_that_was_stopped_answers_everybody(void **state);
 

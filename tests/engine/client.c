@@ -154,14 +154,20 @@ void client_talk(struct client *client)
 	client_hear_lines(client, 1);
 }
 
+uint64_t client_acknowledged(struct client *client)
+{
+	int waiting = 0;
+
+	assert_int_equal(ioctl(client->fd, SIOCOUTQ, &waiting), 0);
+	return client->said - (uint64_t)waiting;
+}
+
 static bool is_acknowledged(struct client *client, bool shut)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
-	int waiting = 0;
 
-	assert_int_equal(ioctl(client->fd, SIOCOUTQ, &waiting), 0);
-	if (waiting != 0)
+	if (client_acknowledged(client) != client->said)
 		return false;
 	if (!shut)
 		return true;

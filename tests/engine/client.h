@@ -45,6 +45,9 @@ void client_talk(struct client *client);
 /* Waits until the server's host has all that was said, and the end of the stream where it was `shut`. */
 void client_await_acknowledged(struct client *client, bool shut);
 
+/* How much of what was said the server's host has by now. */
+uint64_t client_acknowledged(struct client *client);
+
 void client_shut(struct client *client); /* no more is said */
 void client_close(struct client *client);
 void client_reset(struct client *client); /* closes with a reset */

@@ -59,9 +59,12 @@ static const struct CMUnitTest cases[] = {
 	cmocka_unit_test(the_kernel_is_asked_and_told_about_the_peer),
 
 	cmocka_unit_test(wake_from_other_threads_leads_to_turns),
+	cmocka_unit_test(no_wake_is_lost_in_a_busy_turn),
 	cmocka_unit_test(turns_come_when_they_were_asked_for_and_not_all_the_time),
 	cmocka_unit_test(everybody_is_heard_before_a_turn_is_whole),
 	cmocka_unit_test(newcomers_are_heard_before_a_turn_is_whole),
+	cmocka_unit_test(few_newcomers_are_heard_before_a_turn_is_whole),
+	cmocka_unit_test(a_flood_is_heard_before_a_turn_is_whole_however_busy),
 	cmocka_unit_test(turns_are_whole_now_and_then_however_busy),
 	cmocka_unit_test(a_server_that_was_stopped_answers_everybody),
 };

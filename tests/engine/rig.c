@@ -80,6 +80,9 @@ static void start_listening(struct rig *rig)
 	if (rig->options.send_buffer != 0)
 		setsockopt(rig->listener.fd, SOL_SOCKET, SO_SNDBUF, &rig->options.send_buffer,
 			   sizeof(int));
+	if (rig->options.receive_buffer != 0)
+		setsockopt(rig->listener.fd, SOL_SOCKET, SO_RCVBUF, &rig->options.receive_buffer,
+			   sizeof(int));
 	assert_int_equal(listen(rig->listener.fd, 4096), 0);
 	rig->address_len = sizeof(rig->address);
 	assert_int_equal(
@@ -342,12 +345,20 @@ void rig_gate_open(struct rig *rig)
 	rig->gate_is_open = true;
 }
 
-void rig_demands(struct rig *rig, uint64_t heard, uint32_t accepted, uint32_t ended)
+static void demand(struct rig *rig, const struct rig_demand *demand)
 {
 	assert_true(rig->at_gate);
-	rig->demand.heard = heard;
-	rig->demand.accepted = accepted;
-	rig->demand.ended = ended;
+	rig->demand = *demand;
 	rig->demand.at = clock_mono();
 	rig->demand.stands = true;
+}
+
+void rig_demands(struct rig *rig, uint64_t heard, uint32_t accepted, uint32_t ended)
+{
+	demand(rig, &(struct rig_demand){.heard = heard, .accepted = accepted, .ended = ended});
+}
+
+void rig_demands_of(struct rig *rig, const struct rig_life *life, uint64_t heard)
+{
+	demand(rig, &(struct rig_demand){.life = life, .life_heard = heard});
 }

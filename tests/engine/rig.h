@@ -51,8 +51,10 @@ struct rig_options {
 	uint64_t linger_ns;
 	uint64_t ask_ns;      /* turned asks for a turn this often; 0: once an hour */
 	int send_buffer;      /* SO_SNDBUF of the server's sockets; 0: the system's */
+	int receive_buffer;   /* SO_RCVBUF; 0: the system's */
 	unsigned descriptors; /* RLIMIT_NOFILE of the child; 0: as it is */
 	bool at_unix;	      /* a unix socket instead of TCP */
+	uint64_t toil_ns;     /* the worker takes as long for each receive */
 	bool keep_ended;      /* connections whose stream has ended are not closed by the worker */
 };
 
@@ -85,6 +87,8 @@ struct rig_demand {
 	uint64_t heard;
 	uint32_t accepted;
 	uint32_t ended;
+	const struct rig_life *life; /* and of this one */
+	uint64_t life_heard;	     /* so many bytes; NULL: none */
 	struct mono at;
 	_Atomic bool stands;
 };
@@ -179,6 +183,7 @@ void rig_gate_open(struct rig *rig);
 
 /* From now on `heard`, `accepted` and `ended` must have been told before a turn is whole. Only while the gate is shut. */
 void rig_demands(struct rig *rig, uint64_t heard, uint32_t accepted, uint32_t ended);
+void rig_demands_of(struct rig *rig, const struct rig_life *life, uint64_t heard);
 bool rig_demand_is_met(struct rig *rig, uint64_t ignored);
 
 /* Keeps the first thing that was wrong. Any thread. */

@@ -229,8 +229,18 @@ static void hear_byte(struct rig *rig, struct rig_life *life, char byte)
 	}
 }
 
+static void toil(uint64_t ns)
+{
+	struct mono until = mono_after(clock_mono(), ns);
+
+	while (mono_before(clock_mono(), until))
+		;
+}
+
 static void hear(struct rig *rig, struct rig_life *life, const char *bytes, size_t len)
 {
+	if (rig->options.toil_ns > 0)
+		toil(rig->options.toil_ns);
 	if (life->held)
 		life->heard_held += len;
 	life->digest = rig_digest(life->digest, bytes, len);
@@ -413,6 +423,9 @@ static void check_demand(struct rig *rig)
 			 demand->accepted);
 	if (rig->ended < demand->ended)
 		rig_fail(rig, "judged before hearing of ends: %u of %u", rig->ended, demand->ended);
+	if (demand->life != NULL && demand->life->heard < demand->life_heard)
+		rig_fail(rig, "judged before hearing one out: %lu of %lu bytes",
+			 (unsigned long)demand->life->heard, (unsigned long)demand->life_heard);
 	demand->stands = false;
 }
 
