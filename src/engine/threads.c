@@ -25,9 +25,11 @@
  * `turned`, because calls up are made with ever later clocks. The look costs some 0.1 us a connection; when it takes
  * long, the next one waits for LOOK_REST times as long, so that it takes a small part of the time of everybody else.
  *
- * Fairness. A pthread mutex goes to whoever comes first, and a thousand clients come more often than one timekeeper.
- * So the main thread waits behind a gate that holds up all who come after it (threads_enter): it gets the lock after
- * those who were queuing already.
+ * Fairness. A pthread mutex goes to whoever comes first, and one who has just given it back comes first again: a few
+ * busy clients would keep everybody else out, and a thousand the timekeeper. So there is a gate in front of the lock.
+ * Who waits behind it holds up all who come later, and gets the lock after those who are queuing already: the main
+ * thread always does so, the others when they have waited for PATIENCE_NS. Without such need the lock stays a plain one,
+ * because handing it from one to the next would cost a change of threads for each message.
  *
  * Between whole turns the worker is asked for its next deadline at most TICK_NS after anything was told, for what was
  * told may have made an earlier one.
@@ -44,6 +46,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -54,6 +57,7 @@
 #define LOOKS_AT_ONCE 512
 #define LOOKS_AGAIN 4 /* times that a look is begun anew before the turn is given up as not whole */
 #define LOOK_REST 10
+#define PATIENCE_NS 2000000L
 #define TICK_NS (10 * NS_PER_MS)
 #define LEAVING_NS (100 * NS_PER_MS) /* how often it is looked whose thread is to be made to go */
 
@@ -67,24 +71,40 @@ void threads_begin(struct engine *engine)
 	engine->calls->woke(engine->worker, engine->now);
 }
 
-void threads_enter(struct engine *engine)
-{
-	if (atomic_load_explicit(&engine->is_gated, memory_order_relaxed)) {
-		pthread_mutex_lock(&engine->gate);
-		pthread_mutex_unlock(&engine->gate);
-	}
-	pthread_mutex_lock(&engine->lock);
-	threads_begin(engine);
-}
-
-/* For the main thread: the next one to have the lock. */
-static void enter_first(struct engine *engine)
+/* The next one to have the lock, after those who are queuing already. */
+static void lock_first(struct engine *engine)
 {
 	pthread_mutex_lock(&engine->gate);
 	atomic_store(&engine->is_gated, true);
 	pthread_mutex_lock(&engine->lock);
 	atomic_store(&engine->is_gated, false);
 	pthread_mutex_unlock(&engine->gate);
+}
+
+static bool lock_patiently(struct engine *engine)
+{
+	struct timespec until;
+
+	if (pthread_mutex_trylock(&engine->lock) == 0)
+		return true;
+	/* The wall clock is what POSIX has for this; where it steps, somebody waits longer or is impatient once. */
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += PATIENCE_NS;
+	if (until.tv_nsec >= (long)NS_PER_S) {
+		until.tv_nsec -= (long)NS_PER_S;
+		until.tv_sec++;
+	}
+	return pthread_mutex_timedlock(&engine->lock, &until) == 0;
+}
+
+void threads_enter(struct engine *engine)
+{
+	if (atomic_load_explicit(&engine->is_gated, memory_order_relaxed)) {
+		pthread_mutex_lock(&engine->gate);
+		pthread_mutex_unlock(&engine->gate);
+	}
+	if (!lock_patiently(engine))
+		lock_first(engine);
 	threads_begin(engine);
 }
 
@@ -222,6 +242,7 @@ void threads_end(struct engine *engine, uint32_t slot, enum link_fate fate, bool
 
 	shut(engine, slot, fate);
 	link->flags |= THREADS_OVER;
+	engine->over++;
 	if (link->flags & THREADS_SEE_OFF && !is_own)
 		leave_to_peer(engine, slot);
 	engine->calls->closed(engine->worker, links_name(&engine->links, slot),
@@ -292,6 +313,7 @@ static void refuse(struct engine *engine, unsigned listener, uint32_t slot)
 		(void)send(link->fd, said->refusal, said->refusal_len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shut(engine, slot, LINK_FINISHED);
 	link->flags |= THREADS_OVER;
+	engine->over++;
 	leave_to_peer(engine, slot);
 }
 
@@ -312,7 +334,7 @@ static void welcome(struct engine *engine, unsigned listener, int fd,
 
 static bool is_accepting(const struct engine *engine)
 {
-	return engine->open && !engine->is_finishing;
+	return engine->open && !engine->is_finishing && !threads_is_full(engine);
 }
 
 /* Returns whether there may be more. */
@@ -466,14 +488,15 @@ static void look_after_troubled(struct engine *engine, uint32_t first, uint32_t 
 	}
 }
 
-/* Makes the threads go whose peers had time enough to close. */
+/* Makes the threads go whose peers had time enough to close, or whose slots others wait for. */
 static void see_to_leaving(struct engine *engine)
 {
 	for (uint32_t slot = 0; engine->leaving > 0 && slot < engine->links.used; slot++) {
 		struct link *link = threads_link(engine, slot);
 
 		if (link->flags & LINK_USED && link->flags & THREADS_LEAVING &&
-		    !mono_before(engine->now, engine->clients[slot].until))
+		    (!mono_before(engine->now, engine->clients[slot].until) ||
+		     threads_is_full(engine)))
 			shutdown(link->fd, SHUT_RD);
 	}
 }
@@ -567,7 +590,8 @@ static int main_turn(struct engine *engine)
 		pthread_mutex_lock(&engine->lock);
 		return found;
 	}
-	enter_first(engine);
+	lock_first(engine);
+	threads_begin(engine);
 	engine->is_poked = true;
 	is_asked = drain_waker(engine);
 	if (found > 0) {

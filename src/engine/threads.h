@@ -66,6 +66,7 @@ struct engine {
 	uint32_t threads;		/* clients' threads that run */
 	uint32_t lingering;		/* of them, those that see off */
 	uint32_t leaving;
+	uint32_t over; /* slots whose connection is over, but not their thread */
 	bool open;
 	bool is_finishing;
 	bool is_poked;	  /* a byte is in the pipe for the main thread, or it is awake */
@@ -111,6 +112,12 @@ void threads_settle(struct engine *engine, uint32_t slot, enum link_fate fate, b
 
 /* Whether its thread is to receive nothing now, and waits at a condition. */
 bool threads_is_idle(const struct link *link);
+
+/* Every slot is taken, but some will be free as soon as their threads have run: newcomers wait for them. */
+static inline bool threads_is_full(const struct engine *engine)
+{
+	return engine->links.live == engine->links.max && engine->over > 0;
+}
 
 /* ---- threads_client.c */
 

@@ -162,6 +162,9 @@ static void bury(struct engine *engine, uint32_t slot)
 
 	if (link->flags & THREADS_LEAVING)
 		engine->leaving--;
+	if (threads_is_full(engine))
+		threads_poke(engine);
+	engine->over--;
 	links_give(&engine->links, slot);
 	if (is_seen_off) {
 		engine->lingering++;
