@@ -9,7 +9,7 @@ PROGRAM = "#include <stdlib.h>\nint main(void) { return getenv(\"LIFELINE_NONE\"
 OPTIONS = {
     "asan": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1",
              "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"},
-    "tsan": {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0"},
+    "tsan": {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:atexit_sleep_ms=50"},
 }
 FLAGS = {"asan": "address,undefined", "tsan": "thread"}
 

@@ -192,7 +192,7 @@ def sanitized(suite, name, kinds, engines):
     for kind in kinds:
         meson_tests(suite, name, kind, multiplier=30, prefix=way.prefix, env=env, retry=kind == "engine",
                     only=engines.replace(" ", "|") if kind == "engine" else "")
-    pytest(suite, builds.program(name), SANITIZED_E2E, workers=2, prefix=way.prefix, env=env, engines=engines)
+    pytest(suite, builds.program(name), SANITIZED_E2E, workers=4, prefix=way.prefix, env=env, engines=engines)
 
 
 def coverage(suite):
