@@ -12,10 +12,15 @@ NAMED = re.compile(r"^FAILED: (.+)((?:\n    .*)*)", re.M)
 SUM = re.compile(r"^(\d+) passed, (\d+) failed\b", re.M)
 
 
+# However rarely it comes: a crash, a failed assertion or a sanitizer's finding is never the machine's fault.
+FAULT = re.compile(r"\w+Sanitizer\b|runtime error:|Assertion .+ failed|exit status:? -(4|6|7|8|11)\b")
+
+
 class Failure:
     def __init__(self, name, text="", again=None):
         self.name, self.text = name, text
-        self.again = again  # how to run it again alone, where that may be done
+        # How to run it again alone, where that may be done.
+        self.again = None if FAULT.search(text) else again
 
 
 class Count:

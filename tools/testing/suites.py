@@ -293,8 +293,9 @@ def pytest(suite, program, selection, workers=4, prefix=(), env=None, engines=EN
             suite.count.skipped.append(f"{name}: {count.tail(text, 1)}")
         else:
             text = text if result == "failed" else "it had begun, and did not end"
-            suite.count.bad(name, count.tail(text, 120),
-                            lambda name=name: again_pytest(suite, program, name, prefix, env))
+            again = None if count.FAULT.search(text) else (
+                lambda name=name: again_pytest(suite, program, name, prefix, env))
+            suite.count.bad(name, count.tail(text, 120), again)
     if not tests or (not outcome.good and not suite.count.failures):
         suite.count.bad(f"pytest: {outcome.why}", count.tail(outcome.text))
 
