@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define PREFIX sizeof(uint32_t)
 
@@ -21,6 +22,13 @@ void feed_init(struct feed *feed, void *memory, size_t size)
 	atomic_init(&feed->written, 0);
 	atomic_init(&feed->lost, 0);
 	atomic_init(&feed->read, 0);
+	feed->gives_back = false;
+}
+
+void feed_give_back(struct feed *feed)
+{
+	assert(feed->size >= 2 * FEED_CHUNK);
+	feed->gives_back = true;
 }
 
 static uint64_t copy_in(struct feed *feed, uint64_t at, const void *bytes, size_t len)
@@ -84,6 +92,16 @@ bool feed_put(struct feed *feed, const void *first, size_t first_len, const void
 	return true;
 }
 
+/* Called by the reader before its mark moves on: the writer does not come here before that. */
+static void give_back_behind(struct feed *feed, uint64_t from, uint64_t to)
+{
+	if (!feed->gives_back || from / FEED_CHUNK == to / FEED_CHUNK)
+		return;
+	/* It may fail, and then it stays. Records are shorter than a chunk: it is one at most. */
+	(void)madvise(feed->memory + ((size_t)from & (feed->size - 1)) / FEED_CHUNK * FEED_CHUNK,
+		      FEED_CHUNK, MADV_DONTNEED);
+}
+
 size_t feed_take(struct feed *feed, void *record, size_t size)
 {
 	uint64_t at = atomic_load_explicit(&feed->read, memory_order_relaxed);
@@ -96,6 +114,7 @@ size_t feed_take(struct feed *feed, void *record, size_t size)
 	size_t kept = len < size ? len : size;
 
 	copy_out(feed, at + PREFIX, record, kept);
+	give_back_behind(feed, at, at + PREFIX + len);
 	atomic_store_explicit(&feed->read, at + PREFIX + len, memory_order_release);
 	return kept;
 }

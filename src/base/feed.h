@@ -13,13 +13,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is given back to the system at a time, where a feed gives back. */
+#define FEED_CHUNK (64 * 1024)
+
 struct feed {
 	char *memory;
 	size_t size; /* a power of two */
 	_Alignas(64) _Atomic uint64_t written;
 	_Atomic uint64_t lost; /* records that did not fit, in all */
 	_Alignas(64) _Atomic uint64_t read;
+	bool gives_back;
 };
+
+/*
+ * From now on what has been read is given back to the system, in chunks: a burst does not stay in memory for ever. The
+ * memory must be mapped, private, anonymous and at page's bounds, and `size` at least two chunks.
+ */
+void feed_give_back(struct feed *feed);
 
 /* `size` is a power of two; the memory is the caller's and need not be touched. */
 void feed_init(struct feed *feed, void *memory, size_t size);

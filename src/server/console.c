@@ -14,6 +14,9 @@
 /* From one worker so many events are taken before it is the next one's turn. */
 #define EVENTS_A_LOOK 1024
 
+/* How long lines are gathered. Nobody sees that they are so late. */
+#define REST_MS 5
+
 /*
  * What could not be written is lost and counted, for a disk may have room again. The line that tells of losses is not
  * counted, but told anew; where a line was cut, what comes after it begins with its LF.
@@ -87,7 +90,7 @@ static uint64_t ahead_now(void)
 	return wall.ns - mono.ns;
 }
 
-static bool print_events(struct console *console, struct feed *feed, uint64_t ahead)
+static unsigned print_events(struct console *console, struct feed *feed, uint64_t ahead)
 {
 	struct {
 		struct event event;
@@ -107,10 +110,10 @@ static bool print_events(struct console *console, struct feed *feed, uint64_t ah
 				       (struct wall){record.event.at.ns + ahead});
 		line_end(console, &line);
 	}
-	return printed > 0;
+	return printed;
 }
 
-static bool print_notes(struct console *console, uint64_t ahead)
+static unsigned print_notes(struct console *console, uint64_t ahead)
 {
 	struct note note;
 	unsigned printed;
@@ -118,13 +121,18 @@ static bool print_notes(struct console *console, uint64_t ahead)
 	for (printed = 0; printed < EVENTS_A_LOOK; printed++) {
 		struct console_line line;
 
-		if (feed_take(&console->house->verdicts, &note, sizeof(note)) == 0)
+		if (!house_take_note(console->house, &note))
 			break;
 		line = line_begin(console);
 		console->format->note(&line, &console->self, &note, ahead);
 		line_end(console, &line);
 	}
-	return printed > 0;
+	return printed;
+}
+
+static unsigned more(unsigned a, unsigned b)
+{
+	return a > b ? a : b;
 }
 
 static void print_lost(struct console *console, uint64_t ahead)
@@ -145,20 +153,32 @@ static void print_lost(struct console *console, uint64_t ahead)
 	console->telling_lost = lost;
 }
 
-/* Everything there is, once around. What workers saw comes before what was judged of it. */
-static bool look(struct console *console)
+/* Everything there is, once around. What workers saw comes before what was judged of it. Returns the most of one kind. */
+static unsigned look(struct console *console)
 {
 	struct house *house = console->house;
 	uint64_t ahead = ahead_now();
-	bool any = false;
+	unsigned most = 0;
 
 	for (unsigned i = 0; i < house->workers_count; i++)
-		any |= print_events(console, &house->workers[i]->feed, ahead);
-	any |= print_events(console, &house->own, ahead);
-	any |= print_notes(console, ahead);
+		most = more(most, print_events(console, &house->workers[i]->feed, ahead));
+	most = more(most, print_events(console, &house->own, ahead));
+	most = more(most, print_notes(console, ahead));
 	print_lost(console, ahead);
 	flush(console);
-	return any;
+	return most;
+}
+
+/*
+ * Where something was told just now, more will be: it is gathered for a moment. To be woken for each line would cost the
+ * workers more than the line.
+ */
+static void rest(const struct console *console)
+{
+	const struct timespec moment = {.tv_nsec = REST_MS * (long)NS_PER_MS};
+
+	if (!atomic_load(&console->ending))
+		nanosleep(&moment, NULL);
 }
 
 static void *run(void *context)
@@ -170,14 +190,17 @@ static void *run(void *context)
 	for (;;) {
 		bool ending = atomic_load(&console->ending);
 
-		while (look(console))
-			;
+		unsigned found;
+
+		while ((found = look(console)) > 0)
+			if (found < EVENTS_A_LOOK)
+				rest(console);
 		if (ending)
 			break;
 		/* Whoever writes after this wakes us; what was written just before is seen by one more look. */
 		atomic_store(&house->console_sleeps, true);
 		atomic_thread_fence(memory_order_seq_cst); /* see house_tell */
-		if (!look(console) && !atomic_load(&console->ending))
+		if (look(console) == 0 && !atomic_load(&console->ending))
 			while (sem_wait(&house->console_wanted) != 0 && errno == EINTR)
 				;
 		atomic_store(&house->console_sleeps, false);

@@ -3,7 +3,9 @@
 #include "server/house.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "server/worker.h"
@@ -30,6 +32,7 @@ int house_open(struct house *house, const struct directory_config *config, struc
 	house->directory = directory_init(memory, config, now);
 	house->directory_bytes = directory_bytes(config);
 	feed_init(&house->verdicts, feed, VERDICTS_FEED_BYTES);
+	feed_give_back(&house->verdicts);
 	feed_init(&house->own, own, OWN_FEED_BYTES);
 	pthread_mutex_init(&house->lock, NULL);
 	sem_init(&house->console_wanted, 0, 0);
@@ -61,13 +64,40 @@ void house_lock(struct house *house)
 	pthread_mutex_lock(&house->lock);
 }
 
+/* Names and groups are as long as they are: most notes need a fifth of the whole struct. */
+static void put_note(struct house *house, const struct note *note)
+{
+	char words[NAME_BYTES_MAX + GROUP_BYTES_MAX];
+
+	memcpy(words, note->name, note->name_len);
+	memcpy(words + note->name_len, note->group, note->group_len);
+	feed_put(&house->verdicts, note, offsetof(struct note, name), words,
+		 (size_t)note->name_len + note->group_len);
+}
+
+bool house_take_note(struct house *house, struct note *note)
+{
+	struct {
+		char fixed[offsetof(struct note, name)];
+		char words[NAME_BYTES_MAX + GROUP_BYTES_MAX];
+	} record;
+
+	if (feed_take(&house->verdicts, &record, sizeof(record)) == 0)
+		return false;
+	memset(note, 0, sizeof(*note));
+	memcpy(note, record.fixed, sizeof(record.fixed));
+	memcpy(note->name, record.words, note->name_len);
+	memcpy(note->group, record.words + note->name_len, note->group_len);
+	return true;
+}
+
 void house_unlock(struct house *house)
 {
 	const struct note *note;
 	bool told = false;
 
 	while ((note = directory_take_note(house->directory)) != NULL) {
-		feed_put(&house->verdicts, note, sizeof(*note), NULL, 0);
+		put_note(house, note);
 		told = true;
 	}
 	pthread_mutex_unlock(&house->lock);

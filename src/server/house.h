@@ -22,7 +22,7 @@ struct house {
 	pthread_mutex_t lock;
 	struct directory *directory;
 	size_t directory_bytes;
-	struct feed verdicts; /* struct note; written under the lock */
+	struct feed verdicts; /* notes, by house_take_note; written under the lock */
 	struct feed own;      /* struct event; written by the main thread */
 	struct worker **workers;
 	unsigned workers_count;
@@ -49,6 +49,9 @@ void house_close(struct house *house);
 /* Takes the lock of the directory; and gives it back, with all notes that came to be passed on to the console. */
 void house_lock(struct house *house);
 void house_unlock(struct house *house);
+
+/* The oldest verdict that was not taken yet. False: there is none. One reader. */
+bool house_take_note(struct house *house, struct note *note);
 
 /* The console has something to read. Cheap where it is awake. */
 void house_tell(struct house *house);

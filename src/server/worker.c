@@ -315,6 +315,7 @@ int worker_open(struct worker *worker, struct house *house, const struct worker_
 		goto fail_memory;
 	heads_init(&worker->heads, heads, count);
 	feed_init(&worker->feed, feed, FEED_BYTES);
+	feed_give_back(&worker->feed);
 	error = mailbox_open(&worker->mailbox, count);
 	if (error != 0)
 		goto fail_memory;

@@ -158,7 +158,7 @@ static void tell(void)
 			write_text("| ", text);
 		}
 	}
-	while (feed_take(&story.house.verdicts, &note, sizeof(note)) > 0) {
+	while (house_take_note(&story.house, &note)) {
 		struct console_line line = {.text = text, .size = sizeof(text)};
 
 		console_text.note(&line, &self, &note, 0);

@@ -289,7 +289,7 @@ void truth_look(struct world *world)
 	for (unsigned i = 0; i < world->workers_count; i++)
 		while (feed_take(&world->workers[i].feed, &record, sizeof(record)) > 0)
 			look_at_event(world, &record.event);
-	while (feed_take(&world->house.verdicts, &note, sizeof(note)) > 0)
+	while (house_take_note(&world->house, &note))
 		look_at_note(world, &note);
 }
 

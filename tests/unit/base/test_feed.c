@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <pthread.h>
 #include <sched.h>
@@ -187,9 +188,46 @@ static void two_threads(void **state)
 	assert_int_equal(feed.read, feed.written);
 }
 
+static void what_has_been_read_is_given_back(void **state)
+{
+	enum {
+		FEED_BYTES = 4 * FEED_CHUNK,
+		PAGES = FEED_BYTES / 4096
+	};
+	unsigned char there[PAGES];
+	char record[1000], taken[1000];
+	unsigned pages = 0;
+	struct feed feed;
+	void *memory =
+		mmap(NULL, FEED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	feed_init(&feed, memory, FEED_BYTES);
+	feed_give_back(&feed);
+	for (int round = 0; round < 1000; round++) {
+		memset(record, round, sizeof(record));
+		assert_true(feed_put(&feed, record, sizeof(record), NULL, 0));
+		/* Some lie in it for a while, so that its end and its beginning are in different chunks. */
+		if (round < 100)
+			continue;
+		memset(record, round - 100, sizeof(record));
+		assert_int_equal(feed_take(&feed, taken, sizeof(taken)), sizeof(record));
+		assert_memory_equal(taken, record, sizeof(record));
+	}
+	while (feed_take(&feed, taken, sizeof(taken)) > 0)
+		;
+	assert_int_equal(mincore(memory, FEED_BYTES, there), 0);
+	for (int page = 0; page < PAGES; page++)
+		pages += there[page] & 1;
+	assert_true(pages <= FEED_CHUNK / 4096);
+	munmap(memory, FEED_BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_has_been_read_is_given_back),
 		cmocka_unit_test(nothing_is_taken_from_an_empty_one),
 		cmocka_unit_test(in_order_and_whole),
 		cmocka_unit_test(what_does_not_fit_is_counted),
