@@ -20,7 +20,7 @@ class Failure:
     def __init__(self, name, text="", again=None):
         self.name, self.text = name, text
         # How to run it again alone, where that may be done.
-        self.again = None if FAULT.search(text) else again
+        self.again = None if FAULT.search(f"{name}\n{text}") else again
 
 
 class Count:
