@@ -47,19 +47,3 @@ ssize_t output_send(int fd, const struct engine_slice *slices, size_t count)
 	/* ENOBUFS is no room for now, as EAGAIN is: the peer has done nothing. */
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -errno;
 }
-
-size_t output_advance(struct engine_slice *slices, size_t count, size_t bytes)
-{
-	size_t gone = 0;
-
-	while (gone < count && bytes >= slices[gone].len)
-		bytes -= slices[gone++].len;
-	assert(gone < count || bytes == 0);
-	count -= gone;
-	memmove(slices, slices + gone, count * sizeof(*slices));
-	if (bytes > 0) {
-		slices[0].bytes += bytes;
-		slices[0].len -= bytes;
-	}
-	return count;
-}

@@ -17,7 +17,4 @@ size_t output_len(const struct engine_slice *slices, size_t count);
  */
 ssize_t output_send(int fd, const struct engine_slice *slices, size_t count);
 
-/* Takes the first `bytes` away. Returns how many slices are left, moved to the front. */
-size_t output_advance(struct engine_slice *slices, size_t count, size_t bytes);
-
 #endif

@@ -32,6 +32,14 @@ static void give_spare(struct shed *shed)
 	shed->spare = -1;
 }
 
+static void hurry_small_sends(int fd)
+{
+	int on = 1;
+
+	/* Fails where it is no TCP, which has no delay to be switched off either. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 int shed_init(struct shed *shed, const struct engine_config *config)
 {
 	memset(shed, 0, sizeof(*shed));
@@ -46,19 +54,11 @@ int shed_init(struct shed *shed, const struct engine_config *config)
 		if (flags < 0 || fcntl(config->listeners[i].fd, F_SETFL, flags | O_NONBLOCK) < 0)
 			return -errno;
 		/* Accepted sockets inherit it, which saves a call for each. */
-		shed_prepare(config->listeners[i].fd);
+		hurry_small_sends(config->listeners[i].fd);
 		shed->listeners[i] = config->listeners[i];
 	}
 	take_spare(shed);
 	return shed->spare >= 0 ? 0 : -errno;
-}
-
-void shed_prepare(int fd)
-{
-	int on = 1;
-
-	/* Fails where it is no TCP, which has no delay to be switched off either. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 /* Reads what is there and throws it away. True when the peer has ended, or is not to be waited for. */
@@ -214,7 +214,7 @@ static bool is_newcomers(int error)
 	}
 }
 
-bool shed_is_want_of_room(int error)
+static bool is_want_of_room(int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
@@ -250,7 +250,7 @@ int shed_turn_away(struct shed *shed, unsigned listener, struct mono now, int er
 
 	if (shed_is_paused(shed, now))
 		return -EAGAIN;
-	if (!shed_is_want_of_room(error))
+	if (!is_want_of_room(error))
 		return pause_accepting(shed, now);
 	give_spare(shed);
 	fd = accept_one(shed, listener, &peer);

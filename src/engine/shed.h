@@ -67,12 +67,6 @@ int shed_accept(struct shed *shed, unsigned listener, struct mono now,
  */
 int shed_turn_away(struct shed *shed, unsigned listener, struct mono now, int error);
 
-/* For an engine that accepts by itself: whether the error of an accept is one of having no room. */
-bool shed_is_want_of_room(int error);
-
-/* For an engine that accepts by itself: TCP_NODELAY. Unix sockets are left as they are. */
-void shed_prepare(int fd);
-
 /* Says the listener's refusal and sees off. Takes the descriptor. */
 void shed_refuse(struct shed *shed, unsigned listener, struct mono now, int fd);
 
