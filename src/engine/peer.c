@@ -33,18 +33,38 @@ static uint32_t earlier(uint32_t a, uint32_t b)
 }
 
 /*
- * Asked, and no answer for longer than the kernel itself waits before it asks again. What was asked a moment ago may
- * be answered in the next: silence counts from the last byte sent, or from the last probe, of which the kernel only
- * tells the number; the first comes a second (KEEPINTVL) before the second.
+ * Keepalive sends its first probe after so much silence. UINT32_MAX where that is not known.
  */
-static bool is_unanswered(const struct tcp_info *info)
+static uint32_t probe_ms(int fd)
+{
+	int idle_s = 0;
+	socklen_t len = sizeof(idle_s);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, &len) != 0)
+		return UINT32_MAX;
+	return (uint32_t)idle_s * (uint32_t)MS_PER_S;
+}
+
+/*
+ * Asked, and no answer for longer than the kernel itself waits before it asks again (not counting that it waits longer
+ * each time). What was asked a moment ago may be answered in the next: the wait counts from the last byte sent, where
+ * none was sent again; from the first probe, where there was no second.
+ */
+static bool is_unanswered(int fd, const struct tcp_info *info)
 {
 	uint32_t silent = earlier(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
-	uint32_t patience = info->tcpi_rto / US_PER_MS;
+	uint32_t patience = (info->tcpi_rto >> info->tcpi_backoff) / US_PER_MS + 1;
 
+	if (silent <= patience)
+		return false;
 	if (info->tcpi_unacked > 0)
-		return silent > patience && info->tcpi_last_data_sent > patience;
-	return info->tcpi_probes > 1 && silent > patience;
+		return info->tcpi_retransmits > 0 || info->tcpi_last_data_sent > patience;
+	if (info->tcpi_probes == 1) {
+		uint32_t asked = probe_ms(fd);
+
+		return silent > asked && silent - asked > patience;
+	}
+	return info->tcpi_probes > 1;
 }
 
 int peer_ask(int fd, bool ended, struct engine_view *view)
@@ -56,7 +76,7 @@ int peer_ask(int fd, bool ended, struct engine_view *view)
 	/* First the past, then what waits: bytes that come in between are seen, not missed. */
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && len >= INFO_NEEDED) {
 		view->is_tcp = true;
-		view->unanswered = is_unanswered(&info);
+		view->unanswered = is_unanswered(fd, &info);
 		view->answered_ms = earlier(info.tcpi_last_ack_recv, info.tcpi_last_data_recv);
 		view->answered = !view->unanswered;
 		view->data_ms = info.tcpi_last_data_recv;
