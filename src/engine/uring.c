@@ -35,19 +35,19 @@
 static void welcome(struct engine *engine, unsigned listener, int fd,
 		    const struct sockaddr_storage *peer)
 {
-	uint32_t slot = uring_connection_open(engine, fd);
+	uint32_t slot = uring_table_take(engine, fd);
 
 	if (slot == URING_NONE) {
 		shed_refuse(&engine->shed, listener, engine->now, fd);
 		engine->calls->shed(engine->worker, listener, ENOSPC);
 		return;
 	}
-	if (engine->calls->accepted(engine->worker, uring_connection_name(engine, slot), listener,
+	if (engine->calls->accepted(engine->worker, uring_table_name(engine, slot), listener,
 				    peer)) {
-		uring_connection_note(engine, slot, 0);
+		uring_table_note(engine, slot, 0);
 		return;
 	}
-	uring_connection_give(engine, slot);
+	uring_table_give(engine, slot);
 	shed_refuse(&engine->shed, listener, engine->now, fd);
 }
 
@@ -229,8 +229,8 @@ static void tell(struct engine *engine)
 	while (uring_ring_take(&engine->ring, &completion))
 		dispatch(engine, &completion);
 	if (is_submitted)
-		uring_connection_end_batch(engine);
-	uring_connection_measure_floods(engine);
+		uring_table_end_batch(engine);
+	uring_flood_measure(engine);
 	uring_connection_work(engine);
 	sync_listeners(engine);
 }
@@ -243,7 +243,7 @@ static bool is_all_told(const struct engine *engine)
 	if (engine->again)
 		return false;
 	return !uring_ring_has_more(&engine->ring) ||
-	       (engine->entries > enough && uring_connection_floods_are_over(engine));
+	       (engine->entries > enough && uring_flood_is_over(engine));
 }
 
 static bool is_whole_wanted(const struct engine *engine, bool was_woken)
@@ -317,7 +317,7 @@ static int turn(struct engine *engine)
 	engine->calls->woke(engine->worker, engine->now);
 	is_wanted = is_whole_wanted(engine, was_woken);
 	whole = tell_all(engine, is_wanted);
-	uring_connection_forget_floods(engine);
+	uring_flood_forget(engine);
 	if (whole < 0)
 		return whole;
 	shed_turn(&engine->shed, engine->now);
@@ -368,8 +368,8 @@ static void finish_uring(struct engine *engine)
 
 static void act_uring(struct engine *engine, struct connection connection, unsigned duties)
 {
-	if (uring_connection_named(engine, connection) != NULL)
-		uring_connection_note(
+	if (uring_table_named(engine, connection) != NULL)
+		uring_table_note(
 			engine, connection.slot,
 			(duties & ENGINE_SEND ? URING_TO_SEND : 0) |
 				(duties & ENGINE_CLOSE ? URING_CLOSING | URING_TO_SEND : 0));
@@ -377,13 +377,13 @@ static void act_uring(struct engine *engine, struct connection connection, unsig
 
 static void drop_uring(struct engine *engine, struct connection connection)
 {
-	if (uring_connection_named(engine, connection) != NULL)
-		uring_connection_note(engine, connection.slot, URING_DROPPED);
+	if (uring_table_named(engine, connection) != NULL)
+		uring_table_note(engine, connection.slot, URING_DROPPED);
 }
 
 static int ask_uring(struct engine *engine, struct connection connection, struct engine_view *view)
 {
-	const struct uring_link *link = uring_connection_named(engine, connection);
+	const struct uring_link *link = uring_table_named(engine, connection);
 	int error = link == NULL ? -ESTALE : peer_ask(link->fd, link->flags & URING_ENDED, view);
 
 	/* What has been received already waits here, not at the socket. */
@@ -397,7 +397,7 @@ static int ask_uring(struct engine *engine, struct connection connection, struct
 static int tune_uring(struct engine *engine, struct connection connection, unsigned probe_s,
 		      unsigned give_up_ms)
 {
-	const struct uring_link *link = uring_connection_named(engine, connection);
+	const struct uring_link *link = uring_table_named(engine, connection);
 
 	return link == NULL ? -ESTALE : peer_tune(link->fd, probe_s, give_up_ms);
 }

@@ -3,7 +3,7 @@
 
 /*
  * What the io_uring engine is made of. uring.c: turns, newcomers, calls down; uring_connection.c: one connection;
- * uring_ring.c: the ring.
+ * uring_table.c: their slots; uring_flood.c: those that say much at once; uring_ring.c: the ring.
  *
  * A connection is a link: 20 bytes. Completions and calls down only note in it what is to be done and put it in the list
  * of work; uring_connection_work does it. One list, one place that decides.
@@ -139,29 +139,58 @@ static inline uint64_t uring_mark(enum uring_operation operation, uint32_t slot,
 	return (uint64_t)rest << 32 | (uint64_t)slot << 4 | operation;
 }
 
-/* A slot for this descriptor, URING_NONE where all are taken. */
-uint32_t uring_connection_open(struct engine *engine, int fd);
+/* What must have completed before a slot goes back; and what makes a connection be over. */
+#define URING_IN_FLIGHT (URING_RECEIVING | URING_WATCHING)
+#define URING_OVER (URING_FAILED | URING_DROPPED)
 
-/* Gives the slot back without a word. Nothing of it is in flight. */
-void uring_connection_give(struct engine *engine, uint32_t slot);
+static inline void uring_link_set(struct uring_link *link, unsigned flags)
+{
+	link->flags |= (uint16_t)flags;
+}
 
-/* NULL where the name is stale. */
-struct uring_link *uring_connection_named(const struct engine *engine,
-					  struct connection connection);
+static inline void uring_link_clear(struct uring_link *link, unsigned flags)
+{
+	link->flags &= (uint16_t)~flags;
+}
 
-static inline struct connection uring_connection_name(const struct engine *engine, uint32_t slot)
+static inline struct uring_link *uring_table_at(const struct engine *engine, uint32_t slot)
+{
+	return &engine->table[slot];
+}
+
+static inline struct connection uring_table_name(const struct engine *engine, uint32_t slot)
 {
 	return (struct connection){slot, engine->table[slot].generation};
 }
 
-/* Notes what is to be done (of URING_TO_SEND, URING_CLOSING, URING_DROPPED; 0: see what is to be armed). */
-void uring_connection_note(struct engine *engine, uint32_t slot, unsigned flags);
+/* Whether what became of its last send is not known yet. */
+static inline bool uring_table_is_in_batch(const struct engine *engine,
+					   const struct uring_link *link)
+{
+	return link->batch == engine->batch;
+}
 
-/* A completion of the connection's. */
-void uring_connection_completed(struct engine *engine, const struct io_uring_cqe *completion);
+/* A slot for this descriptor, URING_NONE where all are taken. */
+uint32_t uring_table_take(struct engine *engine, int fd);
+
+/* Gives the slot back. Nothing of it is in flight. */
+void uring_table_give(struct engine *engine, uint32_t slot);
+
+/* NULL where the name is stale. */
+struct uring_link *uring_table_named(const struct engine *engine, struct connection connection);
+
+/* Appends to a list one who is in none; takes the first off a list that has one. */
+void uring_table_list(struct engine *engine, struct uring_list *list, uint32_t slot);
+uint32_t uring_table_unlist(struct engine *engine, struct uring_list *list);
+
+/* Sets flags, and puts it in the list of work. */
+void uring_table_note(struct engine *engine, uint32_t slot, unsigned flags);
 
 /* All that was submitted has been told: links leave the batch. */
-void uring_connection_end_batch(struct engine *engine);
+void uring_table_end_batch(struct engine *engine);
+
+/* A completion of a connection's. */
+void uring_connection_completed(struct engine *engine, const struct io_uring_cqe *completion);
 
 /* Does what was noted. */
 void uring_connection_work(struct engine *engine);
@@ -169,10 +198,12 @@ void uring_connection_work(struct engine *engine);
 /* Ends it at once, whatever is in flight: the ring is gone already. */
 void uring_connection_bury(struct engine *engine, uint32_t slot);
 
-/* The floods of the completions just taken are asked how much they still hold. */
-void uring_connection_measure_floods(struct engine *engine);
+/* A receive of so many bytes was told. */
+void uring_flood_count(struct engine *engine, uint32_t slot, int len);
+/* Those that the completions just taken brought are asked how much they still hold. */
+void uring_flood_measure(struct engine *engine);
 /* Whether all that they held has been told. */
-bool uring_connection_floods_are_over(const struct engine *engine);
-void uring_connection_forget_floods(struct engine *engine);
+bool uring_flood_is_over(const struct engine *engine);
+void uring_flood_forget(struct engine *engine);
 
 #endif

@@ -12,128 +12,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "engine/output.h"
 #include "engine/peer.h"
 
-static_assert(sizeof(struct uring_link) <= 24, "a connection costs no more");
 static_assert(sizeof(struct engine_slice) == sizeof(struct iovec), "a slice is an iovec");
-
-#define IN_FLIGHT (URING_RECEIVING | URING_WATCHING)
-#define OVER (URING_FAILED | URING_DROPPED)
-
-static struct uring_link *link_at(const struct engine *engine, uint32_t slot)
-{
-	return &engine->table[slot];
-}
-
-static void set(struct uring_link *link, unsigned flags)
-{
-	link->flags |= (uint16_t)flags;
-}
-
-static void clear(struct uring_link *link, unsigned flags)
-{
-	link->flags &= (uint16_t)~flags;
-}
-
-/* ---- slots */
-
-uint32_t uring_connection_open(struct engine *engine, int fd)
-{
-	struct uring_link *link;
-	uint32_t slot;
-
-	if (engine->free >= 0) {
-		slot = (uint32_t)engine->free;
-		link = link_at(engine, slot);
-		engine->free = link->fd;
-	} else if (engine->used < engine->max) {
-		slot = engine->used++;
-		link = link_at(engine, slot);
-		link->generation = 1;
-	} else {
-		return URING_NONE;
-	}
-	engine->live++;
-	link->fd = fd;
-	link->flags = URING_USED;
-	/* Not the present one. */
-	link->batch = (uint16_t)(engine->batch - 1);
-	link->error = 0;
-	return slot;
-}
-
-static bool is_in_batch(const struct engine *engine, const struct uring_link *link)
-{
-	return link->batch == engine->batch;
-}
-
-void uring_connection_give(struct engine *engine, uint32_t slot)
-{
-	struct uring_link *link = link_at(engine, slot);
-
-	assert(!(link->flags & (IN_FLIGHT | URING_LISTED)));
-	assert(!is_in_batch(engine, link));
-	if (++link->generation == 0)
-		link->generation = 1;
-	link->flags = 0;
-	link->fd = engine->free;
-	engine->free = (int32_t)slot;
-	engine->live--;
-}
-
-struct uring_link *uring_connection_named(const struct engine *engine, struct connection connection)
-{
-	struct uring_link *link;
-
-	if (connection.slot >= engine->used)
-		return NULL;
-	link = link_at(engine, connection.slot);
-	return link->flags & URING_USED && link->generation == connection.generation ? link : NULL;
-}
-
-/* ---- lists */
-
-static void append(struct engine *engine, struct uring_list *list, uint32_t slot)
-{
-	struct uring_link *link = link_at(engine, slot);
-
-	set(link, URING_LISTED);
-	link->next = URING_NONE;
-	if (list->first == URING_NONE)
-		list->first = slot;
-	else
-		link_at(engine, list->last)->next = slot;
-	list->last = slot;
-}
-
-static uint32_t take_first(struct engine *engine, struct uring_list *list)
-{
-	uint32_t slot = list->first;
-
-	list->first = link_at(engine, slot)->next;
-	clear(link_at(engine, slot), URING_LISTED);
-	return slot;
-}
-
-void uring_connection_note(struct engine *engine, uint32_t slot, unsigned flags)
-{
-	struct uring_link *link = link_at(engine, slot);
-
-	set(link, flags);
-	if (!(link->flags & URING_LISTED))
-		append(engine, &engine->work, slot);
-}
-
-void uring_connection_end_batch(struct engine *engine)
-{
-	engine->batch++;
-	while (engine->later.first != URING_NONE)
-		append(engine, &engine->work, take_first(engine, &engine->later));
-}
 
 /* ---- what the worker wants */
 
@@ -145,33 +29,33 @@ static bool is_settled(const struct uring_link *link)
 
 static void take_duties(struct engine *engine, uint32_t slot, unsigned duties)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	if (duties & ENGINE_HOLD && !(link->flags & URING_BROKEN))
-		set(link, URING_HELD);
+		uring_link_set(link, URING_HELD);
 	else
-		clear(link, URING_HELD);
+		uring_link_clear(link, URING_HELD);
 	if (duties & ENGINE_SEND)
-		set(link, URING_TO_SEND);
+		uring_link_set(link, URING_TO_SEND);
 	if (duties & ENGINE_CLOSE)
-		set(link, URING_CLOSING | URING_TO_SEND);
+		uring_link_set(link, URING_CLOSING | URING_TO_SEND);
 	if (!is_settled(link))
-		uring_connection_note(engine, slot, 0);
+		uring_table_note(engine, slot, 0);
 }
 
 static void fail(struct engine *engine, uint32_t slot, int error)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
-	if (!(link->flags & (OVER | URING_BROKEN)))
+	if (!(link->flags & (URING_OVER | URING_BROKEN)))
 		link->error = (uint8_t)error;
-	uring_connection_note(engine, slot, URING_FAILED);
+	uring_table_note(engine, slot, URING_FAILED);
 }
 
 /* It cannot be sent to any more. What it holds is still to be told, whether it is held or not. */
 static void break_off(struct engine *engine, uint32_t slot, int error)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	if (link->flags & (URING_CLOSING | URING_ENDED)) {
 		fail(engine, slot, error);
@@ -179,22 +63,22 @@ static void break_off(struct engine *engine, uint32_t slot, int error)
 	}
 	if (!(link->flags & URING_BROKEN))
 		link->error = (uint8_t)error;
-	clear(link, URING_BLOCKED | URING_HELD | URING_TO_SEND);
-	uring_connection_note(engine, slot, URING_BROKEN);
+	uring_link_clear(link, URING_BLOCKED | URING_HELD | URING_TO_SEND);
+	uring_table_note(engine, slot, URING_BROKEN);
 }
 
 /* ---- arming */
 
 static void arm_receive(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 	struct io_uring_sqe *entry = uring_ring_entry(&engine->ring);
 
 	io_uring_prep_recv_multishot(entry, link->fd, NULL, 0, 0);
 	entry->flags |= IOSQE_BUFFER_SELECT;
 	entry->buf_group = URING_RING_GROUP;
 	entry->user_data = uring_mark(URING_RECEIVE, slot, link->generation);
-	set(link, URING_RECEIVING);
+	uring_link_set(link, URING_RECEIVING);
 	engine->again = true;
 }
 
@@ -204,18 +88,18 @@ static void arm_receive(struct engine *engine, uint32_t slot)
  */
 static void arm_watch(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 	struct io_uring_sqe *entry = uring_ring_entry(&engine->ring);
 
 	io_uring_prep_poll_multishot(entry, link->fd, POLLOUT);
 	entry->user_data = uring_mark(URING_WATCH, slot, link->generation);
-	set(link, URING_WATCHING);
+	uring_link_set(link, URING_WATCHING);
 }
 
 /* Its own completion comes where there is nothing to be cancelled, or not now; the operation's comes in any case. */
 static void cancel(struct engine *engine, uint32_t slot, enum uring_operation operation)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 	struct io_uring_sqe *entry = uring_ring_entry(&engine->ring);
 	bool is_receive = operation == URING_RECEIVE;
 
@@ -223,12 +107,12 @@ static void cancel(struct engine *engine, uint32_t slot, enum uring_operation op
 	entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	entry->user_data = uring_mark(is_receive ? URING_CANCEL_RECEIVE : URING_CANCEL_WATCH, slot,
 				      link->generation);
-	set(link, is_receive ? URING_NO_RECEIVING : URING_NO_WATCHING);
+	uring_link_set(link, is_receive ? URING_NO_RECEIVING : URING_NO_WATCHING);
 }
 
 static void sync_receive(struct engine *engine, uint32_t slot, bool is_wanted)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	if (is_wanted && !(link->flags & URING_RECEIVING))
 		arm_receive(engine, slot);
@@ -242,7 +126,7 @@ static void sync_receive(struct engine *engine, uint32_t slot, bool is_wanted)
 
 static void sync_watch(struct engine *engine, uint32_t slot, bool is_wanted)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	if (is_wanted && !(link->flags & URING_WATCHING))
 		arm_watch(engine, slot);
@@ -258,14 +142,14 @@ static bool is_receiving_wanted(const struct uring_link *link)
 
 static void arm_what_is_wanted(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	/*
 	 * A link that is released because of what was told as sent is not received from before that is known to be true:
 	 * a client that does not read would be let in a little further each time.
 	 */
 	if (is_receiving_wanted(link) && !(link->flags & URING_RECEIVING) &&
-	    is_in_batch(engine, link))
+	    uring_table_is_in_batch(engine, link))
 		engine->again = true;
 	else
 		sync_receive(engine, slot, is_receiving_wanted(link));
@@ -287,7 +171,7 @@ static void enter_send(struct engine *engine, uint32_t slot, const struct engine
 		       size_t count, size_t len)
 {
 	const int flags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 	struct io_uring_sqe *entry;
 
 	if (count == 1) {
@@ -308,12 +192,12 @@ static void enter_send(struct engine *engine, uint32_t slot, const struct engine
 
 static void transmit(struct engine *engine, uint32_t slot)
 {
-	struct connection name = uring_connection_name(engine, slot);
+	struct connection name = uring_table_name(engine, slot);
 	struct engine_slice slices[ENGINE_SLICES];
 	size_t count;
 	size_t len;
 
-	clear(link_at(engine, slot), URING_TO_SEND);
+	uring_link_clear(uring_table_at(engine, slot), URING_TO_SEND);
 	count = engine->calls->output(engine->worker, name, slices);
 	assert(count <= ENGINE_SLICES);
 	len = output_len(slices, count);
@@ -327,126 +211,55 @@ static void transmit(struct engine *engine, uint32_t slot)
 /* Only a send that came short, or failed, completes. */
 static void on_send(struct engine *engine, uint32_t slot, int result, uint32_t len)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 	uint32_t unsent = len;
 
-	assert(link->flags & URING_USED && is_in_batch(engine, link));
+	assert(link->flags & URING_USED && uring_table_is_in_batch(engine, link));
 	if (result > 0)
 		unsent -= (uint32_t)result;
 	else if (result != -EAGAIN && result != -ENOBUFS && result != -EINTR && result != 0) {
 		break_off(engine, slot, -result);
 		return;
 	}
-	if (unsent == 0 || link->flags & OVER)
+	if (unsent == 0 || link->flags & URING_OVER)
 		return;
-	set(link, URING_BLOCKED);
+	uring_link_set(link, URING_BLOCKED);
 	take_duties(engine, slot,
-		    engine->calls->blocked(engine->worker, uring_connection_name(engine, slot),
-					   unsent));
+		    engine->calls->blocked(engine->worker, uring_table_name(engine, slot), unsent));
 	/* There is output in any case: what was taken back. */
-	set(link, URING_TO_SEND);
+	uring_link_set(link, URING_TO_SEND);
 }
 
 /* ---- receiving */
 
-/* It is in the list of floods. */
-static struct uring_flood *flood_of(struct engine *engine, uint32_t slot)
-{
-	struct uring_flood *flood = engine->floods;
-
-	while (flood->slot != slot || flood->generation != link_at(engine, slot)->generation)
-		flood++;
-	return flood;
-}
-
-/* A full buffer: there may be more behind it that had arrived as well. */
-static void note_flood(struct engine *engine, uint32_t slot)
-{
-	struct uring_link *link = link_at(engine, slot);
-
-	if (engine->floods_count == URING_FLOODS) {
-		engine->again = true;
-		return;
-	}
-	engine->floods[engine->floods_count++] = (struct uring_flood){slot, link->generation, -1};
-	set(link, URING_FLOOD);
-}
-
-static void count_flood(struct engine *engine, uint32_t slot, int len)
-{
-	if (link_at(engine, slot)->flags & URING_FLOOD) {
-		struct uring_flood *flood = flood_of(engine, slot);
-
-		if (flood->left > 0)
-			flood->left = flood->left > len ? flood->left - len : 0;
-	} else if (len == ENGINE_RECEIVE_BYTES) {
-		note_flood(engine, slot);
-	}
-}
-
-void uring_connection_measure_floods(struct engine *engine)
-{
-	for (uint32_t i = 0; i < engine->floods_count; i++) {
-		struct uring_flood *flood = &engine->floods[i];
-		int left = 0;
-
-		if (flood->left >= 0)
-			continue;
-		if (link_at(engine, flood->slot)->generation == flood->generation &&
-		    ioctl(link_at(engine, flood->slot)->fd, FIONREAD, &left) != 0)
-			left = 0;
-		flood->left = left;
-	}
-}
-
-bool uring_connection_floods_are_over(const struct engine *engine)
-{
-	for (uint32_t i = 0; i < engine->floods_count; i++) {
-		const struct uring_flood *flood = &engine->floods[i];
-		const struct uring_link *link = link_at(engine, flood->slot);
-
-		if (link->generation == flood->generation && flood->left != 0 &&
-		    !(link->flags & (URING_HELD | URING_CLOSING | URING_ENDED | OVER)))
-			return false;
-	}
-	return true;
-}
-
-void uring_connection_forget_floods(struct engine *engine)
-{
-	for (uint32_t i = 0; i < engine->floods_count; i++)
-		clear(link_at(engine, engine->floods[i].slot), URING_FLOOD);
-	engine->floods_count = 0;
-}
-
 static void tell_received(struct engine *engine, uint32_t slot, const char *bytes, size_t len)
 {
 	take_duties(engine, slot,
-		    engine->calls->received(engine->worker, uring_connection_name(engine, slot),
-					    bytes, len));
+		    engine->calls->received(engine->worker, uring_table_name(engine, slot), bytes,
+					    len));
 }
 
 static void on_bytes(struct engine *engine, uint32_t slot, const struct io_uring_cqe *completion)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	engine->receives++;
 	linger_event(&engine->linger, slot);
-	count_flood(engine, slot, completion->res);
-	if (!(link->flags & (URING_CLOSING | URING_ENDED | OVER)))
+	uring_flood_count(engine, slot, completion->res);
+	if (!(link->flags & (URING_CLOSING | URING_ENDED | URING_OVER)))
 		tell_received(engine, slot, uring_ring_buffer(&engine->ring, completion),
 			      (size_t)completion->res);
 }
 
 static void on_end(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
-	if (link->flags & (URING_CLOSING | URING_ENDED | OVER))
+	if (link->flags & (URING_CLOSING | URING_ENDED | URING_OVER))
 		return;
 	/* A reset that a send has met leaves an end behind that is none; EPIPE says that there was one before it. */
 	if (!(link->flags & URING_BROKEN) || link->error == EPIPE) {
-		set(link, URING_ENDED);
+		uring_link_set(link, URING_ENDED);
 		linger_event(&engine->linger, slot);
 		tell_received(engine, slot, "", 0);
 	}
@@ -456,13 +269,13 @@ static void on_end(struct engine *engine, uint32_t slot)
 
 static void on_receive(struct engine *engine, uint32_t slot, const struct io_uring_cqe *completion)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 	int result = completion->res;
 
 	assert(link->flags & URING_RECEIVING);
 	if (!(completion->flags & IORING_CQE_F_MORE)) {
-		clear(link, URING_RECEIVING | URING_NO_RECEIVING);
-		uring_connection_note(engine, slot, 0);
+		uring_link_clear(link, URING_RECEIVING | URING_NO_RECEIVING);
+		uring_table_note(engine, slot, 0);
 	}
 	if (result > 0)
 		on_bytes(engine, slot, completion);
@@ -479,32 +292,32 @@ static void on_receive(struct engine *engine, uint32_t slot, const struct io_uri
 
 static void on_watch(struct engine *engine, uint32_t slot, const struct io_uring_cqe *completion)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	assert(link->flags & URING_WATCHING);
 	if (!(completion->flags & IORING_CQE_F_MORE))
-		clear(link, URING_WATCHING | URING_NO_WATCHING);
-	uring_connection_note(engine, slot, 0);
-	if (completion->res < 0 || link->flags & OVER)
+		uring_link_clear(link, URING_WATCHING | URING_NO_WATCHING);
+	uring_table_note(engine, slot, 0);
+	if (completion->res < 0 || link->flags & URING_OVER)
 		return;
 	if (completion->res & (POLLERR | POLLHUP)) {
 		int error = peer_error(link->fd);
 
 		break_off(engine, slot, error != 0 ? error : EPIPE);
 	} else if (completion->res & POLLOUT) {
-		clear(link, URING_BLOCKED);
+		uring_link_clear(link, URING_BLOCKED);
 	}
 }
 
 /* There was nothing to be cancelled: the operation is through already, or it is to be tried again. */
 static void on_not_cancelled(struct engine *engine, uint32_t slot, unsigned flag)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	if (!(link->flags & flag))
 		return;
-	clear(link, flag);
-	uring_connection_note(engine, slot, 0);
+	uring_link_clear(link, flag);
+	uring_table_note(engine, slot, 0);
 }
 
 void uring_connection_completed(struct engine *engine, const struct io_uring_cqe *completion)
@@ -512,7 +325,7 @@ void uring_connection_completed(struct engine *engine, const struct io_uring_cqe
 	enum uring_operation operation = completion->user_data & 0xf;
 	uint32_t slot = (uint32_t)completion->user_data >> 4;
 	uint32_t rest = (uint32_t)(completion->user_data >> 32);
-	bool is_stale = link_at(engine, slot)->generation != rest;
+	bool is_stale = uring_table_at(engine, slot)->generation != rest;
 
 	assert(slot < engine->used);
 	switch (operation) {
@@ -544,7 +357,7 @@ void uring_connection_completed(struct engine *engine, const struct io_uring_cqe
 
 static void end(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 	enum engine_end how = ENGINE_END_FINISHED;
 	int error = 0;
 
@@ -562,14 +375,14 @@ static void end(struct engine *engine, uint32_t slot)
 		shed_see_off(&engine->shed, engine->now, link->fd, link->flags & URING_ENDED);
 	}
 	/* Already now, so that calls down find nobody. */
-	link->flags &= IN_FLIGHT | URING_LISTED;
-	engine->calls->closed(engine->worker, uring_connection_name(engine, slot), how, error);
-	uring_connection_give(engine, slot);
+	link->flags &= URING_IN_FLIGHT | URING_LISTED;
+	engine->calls->closed(engine->worker, uring_table_name(engine, slot), how, error);
+	uring_table_give(engine, slot);
 }
 
 static bool is_over(const struct uring_link *link)
 {
-	if (link->flags & OVER)
+	if (link->flags & URING_OVER)
 		return true;
 	if (!(link->flags & URING_CLOSING))
 		return false;
@@ -578,33 +391,33 @@ static bool is_over(const struct uring_link *link)
 
 static bool can_send(const struct uring_link *link)
 {
-	return (link->flags & (URING_TO_SEND | URING_BLOCKED | URING_BROKEN | OVER)) ==
+	return (link->flags & (URING_TO_SEND | URING_BLOCKED | URING_BROKEN | URING_OVER)) ==
 	       URING_TO_SEND;
 }
 
 /* Ends it if nothing of it is in flight, else sees to it that soon nothing is. */
 static void part(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	if ((link->flags & (URING_BROKEN | URING_DROPPED)) == URING_BROKEN)
-		set(link, URING_FAILED);
+		uring_link_set(link, URING_FAILED);
 	sync_receive(engine, slot, false);
 	sync_watch(engine, slot, false);
 	/* It will be in the list again when that has completed. */
-	if (link->flags & (IN_FLIGHT | URING_LISTED))
+	if (link->flags & (URING_IN_FLIGHT | URING_LISTED))
 		return;
-	if (is_in_batch(engine, link))
-		append(engine, &engine->later, slot);
+	if (uring_table_is_in_batch(engine, link))
+		uring_table_list(engine, &engine->later, slot);
 	else
 		end(engine, slot);
 }
 
 static void work_at(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
-	if (can_send(link) && !is_in_batch(engine, link))
+	if (can_send(link) && !uring_table_is_in_batch(engine, link))
 		transmit(engine, slot);
 	if (is_over(link)) {
 		part(engine, slot);
@@ -614,18 +427,18 @@ static void work_at(struct engine *engine, uint32_t slot)
 	/* More, when it is known what became of this. */
 	if ((can_send(link) || (is_receiving_wanted(link) && !(link->flags & URING_RECEIVING))) &&
 	    !(link->flags & URING_LISTED))
-		append(engine, &engine->later, slot);
+		uring_table_list(engine, &engine->later, slot);
 }
 
 void uring_connection_work(struct engine *engine)
 {
 	while (engine->work.first != URING_NONE)
-		work_at(engine, take_first(engine, &engine->work));
+		work_at(engine, uring_table_unlist(engine, &engine->work));
 }
 
 void uring_connection_bury(struct engine *engine, uint32_t slot)
 {
-	struct uring_link *link = link_at(engine, slot);
+	struct uring_link *link = uring_table_at(engine, slot);
 
 	link->batch = (uint16_t)(engine->batch - 1);
 	link->flags = URING_USED | URING_DROPPED;

@@ -19,11 +19,12 @@
 
 #include "base/time.h"
 
-#define URING_RING_ENTRIES 1024
-#define URING_RING_COMPLETIONS 8192
-#define URING_RING_BUFFERS_MAX 1024
+#define URING_RING_ENTRIES 512
+#define URING_RING_COMPLETIONS 4096
+#define URING_RING_BUFFERS_MAX                                                                     \
+	128 /* an enter tells some 20 things, or as many as were waited for */
 #define URING_RING_BUFFERS_FIRST                                                                   \
-	64 /* so few that they stay in the cache; more once they were too few */
+	32 /* so few that they stay in the cache; more once they were too few */
 #define URING_RING_GROUP 1
 
 struct uring_ring {

@@ -65,7 +65,7 @@ static bool is_let_in(struct client *client)
 		return true;
 	}
 	assert_memory_equal(text, RIG_REFUSAL, RIG_LINE_BYTES);
-	client_hear_text(client, RIG_REFUSAL + RIG_LINE_BYTES);
+	client_hear_text(client, &RIG_REFUSAL[RIG_LINE_BYTES]);
 	client_hear_end(client);
 	client_close(client);
 	return false;

@@ -305,7 +305,7 @@ static size_t cut(const struct rig_life *life, struct engine_slice slices[ENGINE
 		at += len;
 	}
 	if (at >= life->owed && at < life->owed + life->last && count < ENGINE_SLICES)
-		slices[count++] = (struct engine_slice){RIG_LAST + (at - life->owed),
+		slices[count++] = (struct engine_slice){&RIG_LAST[at - life->owed],
 							life->owed + life->last - at};
 	return count;
 }
