@@ -63,6 +63,9 @@ static size_t room(struct feed *feed)
 	uint64_t written = atomic_load_explicit(&feed->written, memory_order_relaxed);
 	uint64_t read = atomic_load_explicit(&feed->read, memory_order_acquire);
 
+	/* The chunk that is being read is given back whole, so nothing may be written to its front before that. */
+	if (feed->gives_back)
+		read -= read % FEED_CHUNK;
 	return feed->size - (size_t)(written - read);
 }
 

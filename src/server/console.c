@@ -51,6 +51,8 @@ static void flush(struct console *console)
 
 		if (n > 0) {
 			written += (size_t)n;
+			atomic_fetch_add_explicit(&console->written, (uint64_t)n,
+						  memory_order_relaxed);
 		} else if (n < 0 && errno == EAGAIN) {
 			struct pollfd ready = {.fd = STDOUT_FILENO, .events = POLLOUT};
 
@@ -226,6 +228,7 @@ int console_open(struct console *console, struct house *house, const struct cons
 	console->is_cut = false;
 	console->lost = console->told_lost = console->telling_lost = 0;
 	atomic_init(&console->ending, false);
+	atomic_init(&console->written, 0);
 	sem_init(&console->ended, 0, 0);
 	line = line_begin(console);
 	format->ready(&line, self, ready, clock_wall());
@@ -234,20 +237,33 @@ int console_open(struct console *console, struct house *house, const struct cons
 	return -error;
 }
 
+/* Waits for its end as long as somebody reads what it prints. */
+static bool has_ended(struct console *console)
+{
+	uint64_t seen = UINT64_MAX;
+
+	while (seen != atomic_load(&console->written)) {
+		struct timespec until;
+		int ended;
+
+		seen = atomic_load(&console->written);
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += 1;
+		do
+			ended = sem_clockwait(&console->ended, CLOCK_MONOTONIC, &until);
+		while (ended != 0 && errno == EINTR);
+		if (ended == 0)
+			return true;
+	}
+	return false;
+}
+
 void console_close(struct console *console)
 {
-	struct timespec until;
-	int ended;
-
 	atomic_store(&console->ending, true);
 	sem_post(&console->house->console_wanted);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += 1;
-	do
-		ended = sem_clockwait(&console->ended, CLOCK_MONOTONIC, &until);
-	while (ended != 0 && errno == EINTR);
 	/* It hangs in a write that nobody reads. What it reads itself is about to be freed, so it ends here. */
-	if (ended != 0)
+	if (!has_ended(console))
 		pthread_cancel(console->thread);
 	pthread_join(console->thread, NULL);
 	sem_destroy(&console->ended);

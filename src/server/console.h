@@ -65,6 +65,7 @@ struct console {
 	struct console_self self;
 	pthread_t thread;
 	_Atomic bool ending;
+	_Atomic uint64_t written; /* bytes, in all */
 	sem_t ended;
 	uint64_t lost;	       /* lines that could not be written */
 	uint64_t told_lost;    /* of all lines that were lost, how many that line has told of */

@@ -169,4 +169,5 @@ def test_take_over(serve):
             new.until_output(b"keep alive\n")
             new.end_input()
             assert new.status() == 0
+        server.expect("connect", tag=2)
         assert len(server.seen("connect")) == 2
