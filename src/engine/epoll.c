@@ -12,236 +12,26 @@
  * nothing.
  */
 
+#include "engine/epoll.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "engine/engine.h"
-#include "engine/linger.h"
-#include "engine/links.h"
 #include "engine/peer.h"
-#include "engine/shed.h"
 
-#define EVENTS_MAX 512
 #define BUSY_EVENTS 32 /* a turn that brought as many is followed by one that does not wait */
 #define ACCEPTS_MAX 64 /* newcomers of one listener before the others have their turn */
-#define WORK_MAX 65536 /* receives and accepts after which a turn ends, whole or not */
-#define FLOODS_MAX 512 /* connections with more than one receive in a turn that is to be whole */
 #define LOOK_NS (10 * NS_PER_MS)
-
-#define READABLE (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
-#define GONE (EPOLLHUP | EPOLLERR)
-
-enum epoll_flag {
-	ARMED_IN = LINK_ENGINES,
-	ARMED_OUT = LINK_ENGINES << 1,
-	FLOOD = LINK_ENGINES << 2, /* in the turn's list of floods */
-};
-
-struct flood {
-	uint32_t slot;
-	uint32_t generation;
-	int left; /* bytes that it held when it was found out */
-};
-
-struct engine {
-	const struct engine_calls *calls;
-	void *worker;
-	struct links links;
-	int epoll;
-	int waker;
-	atomic_bool woken;
-	bool is_coarse; /* the kernel has no epoll_pwait2 */
-	bool open;
-	bool is_finishing;
-	bool is_listening; /* the listeners are armed */
-	bool is_busy;
-	bool is_whole_wanted; /* this turn is to be whole */
-	bool again;	      /* there was more than could be told, or something new: look again */
-	uint32_t work;	      /* receives and accepts of this turn */
-	uint32_t floods_count;
-	uint64_t gather_ns;
-	struct mono now;
-	struct mono until;  /* when the worker wants its turn */
-	struct mono looked; /* the last whole turn */
-	struct linger_policy linger;
-	struct shed shed;
-	struct epoll_event events[EVENTS_MAX];
-	struct flood floods[FLOODS_MAX];
-	char bytes[ENGINE_RECEIVE_BYTES];
-};
 
 /* The data of events that are not a connection's; a connection's generation is never 0. */
 #define DATA_LISTENER(i) ((uint64_t)(i))
 #define DATA_WAKER ((uint64_t)UINT32_MAX)
-
-static struct link *link_at(const struct engine *engine, uint32_t slot)
-{
-	return &engine->links.table[slot];
-}
-
-/* ---- what is armed */
-
-static uint32_t wanted(const struct link *link)
-{
-	uint32_t flags = 0;
-
-	if (!(link->flags & (LINK_HELD | LINK_ENDED | LINK_CLOSING)))
-		flags |= ARMED_IN;
-	if (link->flags & LINK_BLOCKED)
-		flags |= ARMED_OUT;
-	return flags;
-}
-
-static struct epoll_event event_of(const struct engine *engine, uint32_t slot)
-{
-	const struct link *link = link_at(engine, slot);
-	struct epoll_event event = {.data.u64 = (uint64_t)link->generation << 32 | slot};
-
-	if (link->flags & ARMED_IN)
-		event.events |= EPOLLIN | EPOLLRDHUP;
-	if (link->flags & ARMED_OUT)
-		event.events |= EPOLLOUT;
-	return event;
-}
-
-/* Arms what the connection's state calls for; errors and hang-ups are told in any case. */
-static void arm(struct engine *engine, uint32_t slot)
-{
-	struct link *link = link_at(engine, slot);
-	uint32_t want = wanted(link);
-	struct epoll_event event;
-	int error;
-
-	if ((link->flags & (ARMED_IN | ARMED_OUT)) == want)
-		return;
-	/* No longer held: what it holds had perhaps arrived before this turn. */
-	if (want & ~link->flags & ARMED_IN)
-		engine->again = true;
-	link->flags = (link->flags & ~(uint32_t)(ARMED_IN | ARMED_OUT)) | want;
-	event = event_of(engine, slot);
-	error = epoll_ctl(engine->epoll, EPOLL_CTL_MOD, link->fd, &event);
-	assert(error == 0);
-	(void)error;
-}
-
-/* ---- one connection's part of a turn */
-
-static void disarm_and_see_off(struct engine *engine, const struct link *link)
-{
-	if (!(link->flags & LINK_ENDED))
-		epoll_ctl(engine->epoll, EPOLL_CTL_DEL, link->fd, NULL);
-	shed_see_off(&engine->shed, engine->now, link->fd, link->flags & LINK_ENDED);
-}
-
-static void end(struct engine *engine, uint32_t slot, enum link_fate fate)
-{
-	static const enum engine_end ends[] = {
-		[LINK_FINISHED] = ENGINE_END_FINISHED, [LINK_DROPPED] = ENGINE_END_DROPPED};
-	struct link *link = link_at(engine, slot);
-	int error = fate == LINK_FAILED ? link->error : 0;
-
-	/* The kernel need not go on offering what the peer does not take. */
-	if (fate == LINK_DROPPED && link->flags & LINK_BLOCKED)
-		shed_abort(link->fd);
-	if (fate == LINK_FINISHED)
-		disarm_and_see_off(engine, link);
-	else
-		close(link->fd);
-	link->flags &= ~(uint32_t)LINK_USED;
-	engine->calls->closed(engine->worker, links_name(&engine->links, slot),
-			      fate == LINK_FAILED ? peer_end(error) : ends[fate], error);
-	links_give(&engine->links, slot);
-}
-
-/* What is left to do after anything was done with a connection: its end, the rest of a broken one, what is armed. */
-static void settle(struct engine *engine, uint32_t slot, enum link_fate fate)
-{
-	if (fate == LINK_STAYS && link_at(engine, slot)->flags & LINK_BROKEN)
-		fate = links_receive_rest(&engine->links, slot, engine->bytes);
-	if (fate == LINK_STAYS)
-		arm(engine, slot);
-	else
-		end(engine, slot, fate);
-}
-
-static void perform_marks(struct engine *engine)
-{
-	uint32_t slot;
-
-	while ((slot = links_unmark(&engine->links)) != LINKS_NONE)
-		settle(engine, slot, links_perform_marked(&engine->links, slot));
-}
-
-/* A receive filled its buffer: what is left is told in this turn, once all others had theirs. */
-static void note_flood(struct engine *engine, uint32_t slot)
-{
-	struct link *link = link_at(engine, slot);
-	struct flood *flood = &engine->floods[engine->floods_count];
-
-	if (link->flags & FLOOD)
-		return;
-	if (!engine->is_whole_wanted || engine->floods_count == FLOODS_MAX) {
-		engine->again = true;
-		return;
-	}
-	flood->slot = slot;
-	flood->generation = link->generation;
-	if (ioctl(link->fd, FIONREAD, &flood->left) != 0)
-		flood->left = 0;
-	link->flags |= FLOOD;
-	engine->floods_count++;
-}
-
-/*
- * Receives once; up to the end of the stream where that has come. A hold has lost its sense once the peer is gone:
- * nothing that it holds up can be sent any more.
- */
-static enum link_fate receive(struct engine *engine, uint32_t slot, uint32_t events)
-{
-	struct link *link = link_at(engine, slot);
-	enum link_fate fate = LINK_STAYS;
-	size_t got = 1;
-
-	if (events & GONE && link->flags & (LINK_ENDED | LINK_CLOSING))
-		return links_gone(&engine->links, slot);
-	while (fate == LINK_STAYS && got > 0 && !(link->flags & (LINK_ENDED | LINK_CLOSING)) &&
-	       (!(link->flags & LINK_HELD) || events & GONE)) {
-		engine->work++;
-		fate = links_receive(&engine->links, slot, engine->bytes, &got);
-		if (fate == LINK_STAYS && got == sizeof(engine->bytes)) {
-			note_flood(engine, slot);
-			break;
-		}
-		if (!(events & (EPOLLRDHUP | GONE)))
-			break;
-	}
-	return fate;
-}
-
-static void on_event(struct engine *engine, uint32_t slot, uint32_t events)
-{
-	struct link *link = link_at(engine, slot);
-	enum link_fate fate = LINK_STAYS;
-
-	linger_event(&engine->linger, slot);
-	if (events & READABLE)
-		fate = receive(engine, slot, events);
-	if (fate == LINK_STAYS && events & EPOLLOUT && link->flags & LINK_BLOCKED) {
-		link->flags &= ~(uint32_t)LINK_BLOCKED;
-		fate = links_transmit(&engine->links, slot);
-	}
-	settle(engine, slot, fate);
-}
 
 /* ---- newcomers */
 
@@ -253,8 +43,8 @@ static int64_t seat(struct engine *engine, int fd)
 
 	if (slot == LINKS_NONE)
 		return -ENOSPC;
-	link_at(engine, slot)->flags |= ARMED_IN;
-	event = event_of(engine, slot);
+	epoll_link(engine, slot)->flags |= ARMED_IN;
+	event = epoll_event_of(engine, slot);
 	if (epoll_ctl(engine->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
 		return slot;
 	links_give(&engine->links, slot);
@@ -300,7 +90,7 @@ static void accept_some(struct engine *engine, unsigned listener)
 			welcome(engine, listener, fd, &peer);
 		else
 			engine->calls->shed(engine->worker, listener, -fd);
-		perform_marks(engine);
+		epoll_perform_marks(engine);
 	}
 	engine->again = true;
 }
@@ -336,10 +126,10 @@ static int harvest(struct engine *engine, struct mono now, struct mono until)
 	int count;
 
 	if (engine->is_coarse || ns == 0)
-		count = epoll_wait(engine->epoll, engine->events, EVENTS_MAX,
+		count = epoll_wait(engine->epoll, engine->events, EPOLL_EVENTS_MAX,
 				   is_endless ? -1 : coarse);
 	else
-		count = epoll_pwait2(engine->epoll, engine->events, EVENTS_MAX,
+		count = epoll_pwait2(engine->epoll, engine->events, EPOLL_EVENTS_MAX,
 				     is_endless ? NULL : &wait, NULL);
 	if (count >= 0)
 		return count;
@@ -367,63 +157,9 @@ static void dispatch(struct engine *engine, int count)
 		else if (name.generation == 0)
 			accept_some(engine, name.slot);
 		else if (links_named(&engine->links, name) != NULL)
-			on_event(engine, name.slot, engine->events[i].events);
-		perform_marks(engine);
+			epoll_on_event(engine, name.slot, engine->events[i].events);
+		epoll_perform_marks(engine);
 	}
-}
-
-/* Whether the end of the stream, or its reset, waits behind what was told. */
-static bool ends(int fd)
-{
-	struct pollfd look = {.fd = fd, .events = POLLRDHUP};
-
-	return poll(&look, 1, 0) != 0;
-}
-
-/* One more receive for one that flooded. Returns whether it still is to be received from in this turn. */
-static bool drain_flood(struct engine *engine, struct flood *flood)
-{
-	struct connection name = {flood->slot, flood->generation};
-	struct link *link = links_named(&engine->links, name);
-	size_t got;
-
-	if (link == NULL)
-		return false;
-	if (link->flags & (LINK_HELD | LINK_ENDED | LINK_CLOSING) ||
-	    (flood->left <= 0 && !ends(link->fd))) {
-		link->flags &= ~(uint32_t)FLOOD;
-		return false;
-	}
-	flood->left -= ENGINE_RECEIVE_BYTES;
-	engine->work++;
-	settle(engine, flood->slot,
-	       links_receive(&engine->links, flood->slot, engine->bytes, &got));
-	return true;
-}
-
-/* Each of them in turn, until all that they held is told. */
-static void drain_floods(struct engine *engine)
-{
-	while (engine->floods_count > 0 && engine->work < WORK_MAX) {
-		uint32_t stay = 0;
-
-		for (uint32_t i = 0; i < engine->floods_count; i++) {
-			struct flood flood = engine->floods[i];
-
-			if (drain_flood(engine, &flood))
-				engine->floods[stay++] = flood;
-			perform_marks(engine);
-		}
-		engine->floods_count = stay;
-	}
-}
-
-/* The turn ends before they were done. (Whose slot has a new life loses nothing by it but a little time.) */
-static void forget_floods(struct engine *engine)
-{
-	for (uint32_t i = 0; i < engine->floods_count; i++)
-		link_at(engine, engine->floods[i].slot)->flags &= ~(uint32_t)FLOOD;
-	engine->floods_count = 0;
 }
 
 /*
@@ -441,11 +177,11 @@ static int tell_all(struct engine *engine, int count, bool is_after)
 
 		dispatch(engine, count);
 		if (!engine->is_whole_wanted)
-			return is_after && count < EVENTS_MAX && !engine->again;
-		drain_floods(engine);
+			return is_after && count < EPOLL_EVENTS_MAX && !engine->again;
+		epoll_drain_floods(engine);
 		told += is_after ? (uint64_t)count : 0;
-		is_all = is_after && (count < EVENTS_MAX || told >= enough) && !engine->again;
-		if (is_all || engine->work >= WORK_MAX)
+		is_all = is_after && (count < EPOLL_EVENTS_MAX || told >= enough) && !engine->again;
+		if (is_all || engine->work >= EPOLL_WORK_MAX)
 			break;
 		engine->again = false;
 		is_after = true;
@@ -453,8 +189,8 @@ static int tell_all(struct engine *engine, int count, bool is_after)
 		if (count < 0)
 			return count;
 	}
-	is_after = engine->work < WORK_MAX && engine->floods_count == 0;
-	forget_floods(engine);
+	is_after = engine->work < EPOLL_WORK_MAX && engine->floods_count == 0;
+	epoll_forget_floods(engine);
 	return is_after;
 }
 
@@ -511,8 +247,8 @@ static int turn(struct engine *engine)
 	engine->is_whole_wanted =
 		engine->again || atomic_load(&engine->woken) ||
 		!mono_before(engine->now, engine->until) ||
-		(count < EVENTS_MAX && mono_between(engine->looked, engine->now) >= LOOK_NS);
-	perform_marks(engine);
+		(count < EPOLL_EVENTS_MAX && mono_between(engine->looked, engine->now) >= LOOK_NS);
+	epoll_perform_marks(engine);
 	whole = tell_all(engine, count, is_after);
 	if (whole < 0)
 		return whole;
@@ -653,8 +389,8 @@ static void close_epoll(struct engine *engine)
 	if (engine == NULL)
 		return;
 	for (uint32_t slot = 0; slot < engine->links.used; slot++)
-		if (link_at(engine, slot)->flags & LINK_USED)
-			end(engine, slot, LINK_DROPPED);
+		if (epoll_link(engine, slot)->flags & LINK_USED)
+			epoll_end(engine, slot, LINK_DROPPED);
 	assert(engine->links.live == 0);
 	shed_fini(&engine->shed);
 	close_waits(engine);

@@ -2,8 +2,9 @@
 #define ENGINE_THREADS_H
 
 /*
- * The inside of the threads engine, for its own files alone: threads.c (the main thread: newcomers, time, wholeness)
- * and threads_client.c (a client's thread). The picture is in threads.c.
+ * The inside of the threads engine, for its own files alone: threads.c (its life, and the picture of it all),
+ * threads_turn.c (the lock, and what everybody does who has it), threads_main.c (the main thread) and threads_client.c
+ * (a client's thread).
  */
 
 #include <pthread.h>
@@ -87,7 +88,10 @@ static inline struct link *threads_link(const struct engine *engine, uint32_t sl
 	return &engine->links.table[slot];
 }
 
-/* ---- threads.c, for both */
+/* ---- threads_turn.c */
+
+#define THREADS_TICK_NS                                                                            \
+	(10 * NS_PER_MS) /* how soon after anything was told the worker is asked for its deadline */
 
 /* A turn begins: reads the clock, `woke`. With the lock. */
 void threads_begin(struct engine *engine);
@@ -95,29 +99,64 @@ void threads_begin(struct engine *engine);
 /* Takes the lock for a turn. */
 void threads_enter(struct engine *engine);
 
+/* Takes the lock before all who come later, and begins no turn. */
+void threads_lock_first(struct engine *engine);
+
 /* Does what was marked, sees to it that the main thread comes in time, and gives the lock back. */
 void threads_leave(struct engine *engine);
 
-/* The main thread is to look at things anew. With the lock. */
+/* Wakes the main thread, from any thread, with the lock or without. */
+void threads_wake_main(struct engine *engine);
+
+/* From here on, all with the lock. */
+
+/* The main thread is to look at things anew. */
 void threads_poke(struct engine *engine);
+
+/* Something was told: the worker's next deadline may have changed. */
+void threads_stir(struct engine *engine);
+
+void threads_perform_marks(struct engine *engine);
+
+/* Whether its own thread is sending; if so, that will look for what is noted for it. */
+bool threads_is_left_to_sender(struct engine *engine, uint32_t slot);
+
+/* Sets or clears LINK_DEFERS by that. */
+void threads_defer_to_sender(struct engine *engine, uint32_t slot);
+
+/* Tells the worker of output that was left to the sending thread. */
+enum link_fate threads_tell_deferred(struct engine *engine, uint32_t slot);
 
 /*
  * Ends a connection: tells `closed`, shuts the socket as its fate wants it, and makes its thread go, which closes it.
- * With the lock; from any thread. `is_own`: from its own thread, which goes at once.
+ * `is_own`: from its own thread, which goes at once.
  */
 void threads_end(struct engine *engine, uint32_t slot, enum link_fate fate, bool is_own);
 
-/* What is left to do after anything was done with a connection. With the lock; from any thread. */
+/* Shuts the socket; notes where it is to be seen off. */
+void threads_shut(struct engine *engine, uint32_t slot, enum link_fate fate);
+
+/* Its thread waits for bytes, which may never come: it is made to go when the peer had time to close. */
+void threads_leave_to_peer(struct engine *engine, uint32_t slot);
+
+/* What is left to do after anything was done with a connection. */
 void threads_settle(struct engine *engine, uint32_t slot, enum link_fate fate, bool is_own);
 
 /* Whether its thread is to receive nothing now, and waits at a condition. */
 bool threads_is_idle(const struct link *link);
+
+/* Whether the socket is to be watched by the main thread: for errors, and for room where it is blocked. */
+bool threads_is_troubled(const struct link *link);
 
 /* Every slot is taken, but some will be free as soon as their threads have run: newcomers wait for them. */
 static inline bool threads_is_full(const struct engine *engine)
 {
 	return engine->links.live == engine->links.max && engine->over > 0;
 }
+
+/* ---- threads_main.c: engine_kind.run */
+
+int threads_run(struct engine *engine);
 
 /* ---- threads_client.c */
 
