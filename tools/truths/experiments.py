@@ -76,7 +76,8 @@ def stall(subject, clients, limit, length):
 # Silent clients
 
 def detection(subject, clients):
-    """Each falls silent at once after its hello. By how much its end was seen later than its limit, in seconds."""
+    """Each falls silent at once after its hello. By how much later than its limit, in seconds, it saw its end; and the
+    server says that it judged it, where it says so."""
     with subject.run(*subject.options) as server, Swarm(server.address) as swarm:
         swarm.open(clients)
         limit = {}
@@ -87,14 +88,17 @@ def detection(subject, clients):
                 swarm.pump(0)
         swarm.until(lambda: all(bee.ended_at for bee in swarm.bees), "all to be found silent", 120)
         late = [bee.ended_at - bee.spoke_at - limit[bee] for bee in swarm.bees]
+        judged_late = []
         if isinstance(subject, Lifeline):
             server.settle()
             for verdict in server.verdicts(state="gone"):
                 heard, judged = seconds(verdict["heard"]), seconds(verdict["judged"])
                 who, _, number = verdict.get("id", "").rpartition("-")
                 if who == "silent":
-                    assert judged - heard >= limit[swarm.bees[int(number)]] - 0.002, verdict
-        return sorted(late)
+                    bee = swarm.bees[int(number)]
+                    assert judged - heard >= limit[bee] - 0.002, verdict
+                    judged_late.append(judged - bee.spoke_at - limit[bee])
+        return sorted(late), sorted(judged_late)
 
 
 # Silence with full send buffers
@@ -246,11 +250,11 @@ def take_overs_mosquitto(subject, ids_count, duration):
             chance = rng.random()
             old = holder.get(name)
             if chance < 0.6 or not old:
+                take_overs += old is not None and not old.ended_at
                 (bee,) = swarm.open(1)
                 swarm.say(bee, subject.hello(name, 9000))
                 swarm.until(lambda: bee.heard >= 4 or bee.ended_at, "CONNACK")
                 swarm.say(bee, subject.publish(f"presence/{name}", "online"))
-                take_overs += old is not None and not old.ended_at
                 holder[name] = bee
             elif chance < 0.8:
                 swarm.say(old, subject.publish(f"presence/{name}", "offline") + subject.disconnect)
