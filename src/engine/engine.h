@@ -91,6 +91,11 @@ struct engine_calls {
 	/* A newcomer was refused because the process or system had no room for it (`error`), told once for each. */
 	void (*shed)(void *worker, unsigned listener, int error);
 	/*
+	 * Whether anybody is to be judged in this turn. An engine to which a whole turn is dear asks before it takes the
+	 * trouble; where nobody is, a turn that is not whole does as well.
+	 */
+	bool (*judges)(void *worker);
+	/*
 	 * The turn is over; where `whole`, all that had arrived by `woke` has been told. The worker may judge, and call
 	 * down. Returns when it wants to be called again at the latest.
 	 */

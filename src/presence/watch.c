@@ -144,8 +144,10 @@ static void arm(struct watch *watch, uint32_t slot)
 /* What was given out is dealt with. */
 static void answered(struct watch *watch, uint32_t slot)
 {
-	if (watch->given == slot)
-		watch->given = WHEEL_NONE;
+	if (watch->given != slot)
+		return;
+	watch->given = WHEEL_NONE;
+	watch->is_seen = false;
 }
 
 static struct standing standing_of(struct watch *watch, uint32_t slot)
@@ -271,6 +273,13 @@ enum due watch_due(struct watch *watch, uint32_t *slot)
 {
 	enum due due;
 
+	if (watch->is_seen) {
+		watch->is_seen = false;
+		*slot = watch->given;
+		due = due_of(watch, watch_at(watch, *slot));
+		if (due != DUE_NOTHING)
+			return due;
+	}
 	/* One that was heard after all when it was looked at, and so was not answered. */
 	if (watch->given != WHEEL_NONE)
 		arm(watch, watch->given);
@@ -281,6 +290,15 @@ enum due watch_due(struct watch *watch, uint32_t *slot)
 		arm(watch, *slot);
 	}
 	return DUE_NOTHING;
+}
+
+bool watch_is_due(struct watch *watch)
+{
+	uint32_t slot;
+
+	if (!watch->is_seen)
+		watch->is_seen = watch_due(watch, &slot) != DUE_NOTHING;
+	return watch->is_seen;
 }
 
 struct mono watch_due_since(const struct watch *watch, uint32_t slot, enum due due)
@@ -363,6 +381,8 @@ struct mono watch_next(const struct watch *watch)
 	struct mono most = mono_after(watch->now, WATCH_TURN_MAX_NS);
 	uint64_t due_ms = wheel_next_ms(&watch->wheel);
 
+	if (watch->is_seen)
+		return watch->now;
 	if (due_ms >= watch->awake.ns / NS_PER_MS + WATCH_TURN_MAX_NS / NS_PER_MS)
 		return most;
 	return mono_earlier(

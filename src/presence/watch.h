@@ -56,13 +56,14 @@ struct watch {
 	uint64_t send_timeout_ms;
 	struct stall last_stalls[WATCH_STALLS_KEPT]; /* the latest first */
 	uint32_t given; /* given out by watch_due and not answered yet; WHEEL_NONE */
+	bool is_seen;	/* ... by watch_is_due only, so that watch_due will give it out */
 };
 
 /*
  * `sessions`: `count` zeroed sessions that follow each other by `stride` bytes. A send_timeout_ms of 0: nobody is stuck.
  */
-void watch_init(struct watch *watch, struct directory *directory, unsigned worker, void *sessions, size_t stride,
-		uint32_t count, uint64_t send_timeout_ms, struct mono now);
+void watch_init(struct watch *watch, struct directory *directory, unsigned worker, void *sessions,
+		size_t stride, uint32_t count, uint64_t send_timeout_ms, struct mono now);
 
 static inline struct session *watch_at(const struct watch *watch, uint32_t slot)
 {
@@ -83,7 +84,8 @@ uint64_t watch_accept(struct watch *watch, uint32_t slot, uint32_t generation, u
  * Bytes came, and `messages` with them. Returns true where the client was late or suspect: then watch_back is to be
  * called.
  */
-static inline bool watch_heard(struct watch *watch, struct session *session, uint32_t messages, size_t bytes)
+static inline bool watch_heard(struct watch *watch, struct session *session, uint32_t messages,
+			       size_t bytes)
 {
 	session->heard = watch->awake;
 	session->messages += messages;
@@ -102,12 +104,12 @@ struct displaced {
 };
 
 enum named {
-	NAMED,           /* done */
+	NAMED,		 /* done */
 	NAMED_DISPLACED, /* not heard: it was displaced or judged meanwhile, and its end is on its way */
-	NAMED_TAKEN,     /* in use, and newcomers are refused (--duplicate refuse) */
-	NAMED_KEY,       /* the name has a key, and it is another */
-	NAMED_MANY,      /* too many names on this session */
-	NAMED_FULL,      /* --max-known clients are known, and none of them is gone */
+	NAMED_TAKEN, /* in use, and newcomers are refused (--duplicate refuse) */
+	NAMED_KEY,   /* the name has a key, and it is another */
+	NAMED_MANY,  /* too many names on this session */
+	NAMED_FULL,  /* --max-known clients are known, and none of them is gone */
 };
 
 /*
@@ -115,7 +117,8 @@ enum named {
  * A name that it had before is given up, as if its session had ended by stop: final at once. What is refused changes
  * nothing. A session that was displaced itself is not heard: its end is on its way.
  */
-enum named watch_name(struct watch *watch, uint32_t slot, const struct naming *naming, struct displaced *displaced);
+enum named watch_name(struct watch *watch, uint32_t slot, const struct naming *naming,
+		      struct displaced *displaced);
 
 /* It owes replies that its socket does not take; or has taken some (`progress`), or all (`cleared`). */
 void watch_owing(struct watch *watch, uint32_t slot);
@@ -143,6 +146,12 @@ enum due {
  */
 enum due watch_due(struct watch *watch, uint32_t *slot);
 
+/*
+ * Whether watch_due has anything to give out. Moves on the deadlines of those who were heard, as that does. For engines
+ * to which it is dear to hear everybody before somebody may be judged.
+ */
+bool watch_is_due(struct watch *watch);
+
 /* Since when in this machine's time it is due, for what watch_due gave out. */
 struct mono watch_due_since(const struct watch *watch, uint32_t slot, enum due due);
 
@@ -155,7 +164,7 @@ void watch_late(struct watch *watch, uint32_t slot);
 /* What the kernel knows about a silent one's peer, at the deadline. */
 struct peer_view {
 	bool is_tcp;
-	bool unanswered;      /* its host owes an acknowledgement for longer than its retransmission timeout */
+	bool unanswered; /* its host owes an acknowledgement for longer than its retransmission timeout */
 	uint32_t answered_ms; /* since its host last acknowledged anything */
 };
 
@@ -167,7 +176,8 @@ struct peer_view {
 enum reason watch_judge(struct watch *watch, uint32_t slot, const struct peer_view *view);
 
 /* Why one that takes nothing ends: slow, or unreachable where its host acknowledges nothing. */
-enum reason watch_judge_stuck(const struct watch *watch, uint32_t slot, const struct peer_view *view);
+enum reason watch_judge_stuck(const struct watch *watch, uint32_t slot,
+			      const struct peer_view *view);
 
 /* By when the next turn must come: for the sake of the wheel, and of seeing stalls at most WATCH_TURN_MAX_NS from now. */
 struct mono watch_next(const struct watch *watch);

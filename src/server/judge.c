@@ -78,6 +78,32 @@ static void judge(struct worker *worker, uint32_t slot, enum due due)
 	}
 }
 
+bool judge_is_wanted(struct worker *worker)
+{
+	return watch_is_due(&worker->watch) ||
+	       !mono_before(worker->watch.now, worker->directory_due) ||
+	       atomic_load_explicit(&worker->house->drain_until, memory_order_relaxed) != 0;
+}
+
+/* The directory counts from its latest turn. Where it is due already, another worker has to look first. */
+static void look_at_directory(struct worker *worker)
+{
+	uint64_t wait_ms;
+
+	house_lock(worker->house);
+	wait_ms = directory_next_ms(worker->house->directory);
+	house_unlock(worker->house);
+	if (wait_ms == 0) {
+		/* Something is due, and waits for one who has not looked since. */
+		worker->directory_due = mono_after(worker->watch.now, LOOK_AGAIN_MS * NS_PER_MS);
+		wake_others(worker);
+		return;
+	}
+	if (wait_ms > MS_PER_S)
+		wait_ms = MS_PER_S;
+	worker->directory_due = mono_after(worker->directory_turned, wait_ms * NS_PER_MS);
+}
+
 void judge_turn(struct worker *worker)
 {
 	struct house *house = worker->house;
@@ -89,12 +115,9 @@ void judge_turn(struct worker *worker)
 		house_lock(house);
 		more = directory_turn(house->directory, worker->index, worker->watch.now,
 				      worker->watch.awake);
-		worker->directory_ms = directory_next_ms(house->directory);
 		house_unlock(house);
 	} while (more);
-	if (worker->directory_ms == 0)
-		/* Something is due, and waits for a worker that has not looked since. */
-		wake_others(worker);
+	worker->directory_turned = worker->watch.now;
 	for (unsigned judged = 0; judged < JUDGED_A_TURN; judged++) {
 		due = watch_due(&worker->watch, &slot);
 		if (due == DUE_NOTHING)
@@ -103,12 +126,10 @@ void judge_turn(struct worker *worker)
 	}
 }
 
-struct mono judge_next(const struct worker *worker)
+struct mono judge_next(struct worker *worker)
 {
 	struct mono next = mono_earlier(watch_next(&worker->watch), farewell_next(worker));
-	uint64_t wait_ms = worker->directory_ms > 0 ? worker->directory_ms : LOOK_AGAIN_MS;
 
-	if (wait_ms < MS_PER_S)
-		next = mono_earlier(next, mono_after(worker->watch.now, wait_ms * NS_PER_MS));
-	return next;
+	look_at_directory(worker);
+	return mono_earlier(next, worker->directory_due);
 }

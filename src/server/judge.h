@@ -8,9 +8,12 @@
 
 #include "server/worker.h"
 
+/* Whether there is anything for judge_turn to do. */
+bool judge_is_wanted(struct worker *worker);
+
 void judge_turn(struct worker *worker);
 
 /* By when the next turn is wanted. */
-struct mono judge_next(const struct worker *worker);
+struct mono judge_next(struct worker *worker);
 
 #endif

@@ -254,6 +254,11 @@ static void on_shed(void *context, unsigned listener, int error)
 	tell_shed(context, listener, error);
 }
 
+static bool on_judges(void *context)
+{
+	return judge_is_wanted(context);
+}
+
 static struct mono on_turned(void *context, bool whole)
 {
 	struct worker *worker = context;
@@ -278,6 +283,7 @@ static const struct engine_calls calls = {
 	.blocked = on_blocked,
 	.closed = on_closed,
 	.shed = on_shed,
+	.judges = on_judges,
 	.turned = on_turned,
 };
 
@@ -307,6 +313,7 @@ int worker_open(struct worker *worker, struct house *house, const struct worker_
 	worker->kind = config->kind;
 	worker->seats_count = count;
 	worker->leaving_first = worker->leaving_last = WHEEL_NONE;
+	worker->directory_turned = config->now;
 	memcpy(worker->framings, config->framings, config->listeners_count);
 	worker->seats = map(count * sizeof(*worker->seats));
 	heads = map(heads_bytes(count));

@@ -43,8 +43,8 @@ struct worker {
 	 * linked through the nodes that the wheel no longer needs.
 	 */
 	uint32_t leaving_first, leaving_last;
-	uint64_t
-		directory_ms; /* until the directory wants to be turned, as of the last whole turn */
+	struct mono directory_turned; /* when it last turned the directory */
+	struct mono directory_due;    /* when that wants to be turned again, at the latest */
 	bool draining;
 	bool dropped; /* the drain's time is up, and all have been dropped */
 };

@@ -556,6 +556,13 @@ void rig_order_finish(struct rig *rig, void *ignored)
 			rig_order_close(rig, &rig->lives[rig->slots[slot] - 1]);
 }
 
+/* Here every turn is one to judge in. */
+static bool on_judges(void *context)
+{
+	(void)context;
+	return true;
+}
+
 const struct engine_calls worker_calls = {
 	.woke = on_woke,
 	.accepted = on_accepted,
@@ -565,5 +572,6 @@ const struct engine_calls worker_calls = {
 	.blocked = on_blocked,
 	.closed = on_closed,
 	.shed = on_shed,
+	.judges = on_judges,
 	.turned = on_turned,
 };
