@@ -50,9 +50,9 @@ struct engine_slice {
 enum engine_end {
 	ENGINE_END_FINISHED, /* closed because the worker wanted it, all output sent */
 	ENGINE_END_DROPPED,  /* closed because the worker wanted it, at once */
-	ENGINE_END_RESET,    /* the peer reset it, or took no more while something was to be sent (ECONNRESET, EPIPE) */
-	ENGINE_END_TIMEOUT,  /* the kernel gave up on the peer (ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ...) */
-	ENGINE_END_FAILED,   /* any other error; `error` has it */
+	ENGINE_END_RESET, /* the peer reset it, or took no more while something was to be sent (ECONNRESET, EPIPE) */
+	ENGINE_END_TIMEOUT, /* the kernel gave up on the peer (ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ...) */
+	ENGINE_END_FAILED, /* any other error; `error` has it */
 };
 
 /* What the engine is to do with a connection after a call up; or-ed. */
@@ -73,9 +73,11 @@ struct engine_calls {
 	bool (*accepted)(void *worker, struct connection connection, unsigned listener,
 			 const struct sockaddr_storage *peer);
 	/* Bytes of one receive, borrowed; len 0 is the end of the stream, told once. Returns duties. */
-	unsigned (*received)(void *worker, struct connection connection, const char *bytes, size_t len);
+	unsigned (*received)(void *worker, struct connection connection, const char *bytes,
+			     size_t len);
 	/* What is to be sent: up to ENGINE_SLICES pieces of constant memory. Returns how many; 0: nothing. */
-	size_t (*output)(void *worker, struct connection connection, struct engine_slice slices[ENGINE_SLICES]);
+	size_t (*output)(void *worker, struct connection connection,
+			 struct engine_slice slices[ENGINE_SLICES]);
 	/*
 	 * `bytes` of the output are on their way. An engine may tell this as soon as it is certain to send them itself and
 	 * then takes back, with `blocked`, what the socket did not take. Returns duties.
@@ -103,14 +105,14 @@ struct engine_calls {
 };
 
 struct engine_listener {
-	int fd; /* bound and listening, non-blocking or not; the engine borrows it */
+	int fd;		     /* bound and listening, non-blocking or not; the engine borrows it */
 	const char *refusal; /* said to a newcomer who is refused; constant memory */
 	size_t refusal_len;
 };
 
 struct engine_config {
 	const struct engine_listener *listeners; /* copied */
-	unsigned listeners_count;                /* at most ENGINE_LISTENERS_MAX */
+	unsigned listeners_count;		 /* at most ENGINE_LISTENERS_MAX */
 	uint32_t connections_max;
 	uint64_t linger_ns; /* busy turns may wait this long to gather more; 0: never */
 };
@@ -119,10 +121,10 @@ struct engine_config {
 
 /* What the kernel knows about a connection's peer, and what it holds that has not been told yet. */
 struct engine_view {
-	bool unheard;      /* bytes or an end wait to be received: nobody is silent yet */
-	bool is_tcp;       /* the rest is known; false for unix sockets, whose peer is this host */
-	bool unanswered;   /* the host was asked (probe or data) and owes an answer for longer than its retransmission timeout */
-	bool answered;     /* the host has acknowledged something within `answered_ms` */
+	bool unheard;	 /* bytes or an end wait to be received: nobody is silent yet */
+	bool is_tcp;	 /* the rest is known; false for unix sockets, whose peer is this host */
+	bool unanswered; /* the host was asked (probe or data) and owes an answer for longer than its retransmission timeout */
+	bool answered;	 /* the host has acknowledged something within `answered_ms` */
 	uint32_t answered_ms; /* since the last acknowledgement of any kind came in */
 	uint32_t data_ms;     /* since the last byte came in, as the kernel saw it */
 };
@@ -132,8 +134,8 @@ struct engine; /* each engine's own */
 struct engine_kind {
 	const char *name;
 	/* Gives an engine, or a negative errno. Copies the configuration. `calls` is borrowed for the engine's life. */
-	int (*open)(struct engine **engine, const struct engine_config *config, const struct engine_calls *calls,
-		    void *worker);
+	int (*open)(struct engine **engine, const struct engine_config *config,
+		    const struct engine_calls *calls, void *worker);
 	/* Turns until `finish` was called and no connection is left. 0, or a negative errno that ended it. */
 	int (*run)(struct engine *engine);
 	/* Ends what is left (each with its `closed`) and frees it. NULL is taken. Not while `run` runs. */
@@ -158,7 +160,8 @@ struct engine_kind {
 	 * How the kernel is to look after the peer: keepalive probes after `probe_s` of silence and each second from then
 	 * on (0: as the listener has it), and give up on data unacknowledged for `give_up_ms`.
 	 */
-	int (*tune)(struct engine *engine, struct connection connection, unsigned probe_s, unsigned give_up_ms);
+	int (*tune)(struct engine *engine, struct connection connection, unsigned probe_s,
+		    unsigned give_up_ms);
 };
 
 extern const struct engine_kind engine_threads;

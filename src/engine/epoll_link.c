@@ -195,7 +195,7 @@ static bool drain_flood(struct engine *engine, struct flood *flood)
 	flood->left -= ENGINE_RECEIVE_BYTES;
 	engine->work++;
 	settle(engine, flood->slot,
-		     links_receive(&engine->links, flood->slot, engine->bytes, &got));
+	       links_receive(&engine->links, flood->slot, engine->bytes, &got));
 	return true;
 }
 

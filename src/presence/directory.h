@@ -31,21 +31,22 @@ struct directory;
 struct directory_config {
 	struct rhythm_limits rhythm;
 	unsigned workers;
-	uint32_t known_max;         /* --max-known */
-	bool refuse_duplicates;     /* --duplicate refuse */
-	uint64_t rejoin_ms;         /* --rejoin */
-	uint64_t forget_ms;         /* --forget */
-	unsigned suspect_share;     /* --suspect-share, per cent; 0: nobody is suspected */
-	unsigned suspect_min;       /* clients, at least */
-	uint64_t suspect_hold_ms;   /* --suspect-hold */
-	unsigned flap_changes;      /* --flap, at most 100; 0: nobody flaps */
-	uint64_t flap_window_ms;    /* --flap-window */
-	uint8_t seed[16];           /* of the hash of names: random, so that nobody can choose collisions */
+	uint32_t known_max;	  /* --max-known */
+	bool refuse_duplicates;	  /* --duplicate refuse */
+	uint64_t rejoin_ms;	  /* --rejoin */
+	uint64_t forget_ms;	  /* --forget */
+	unsigned suspect_share;	  /* --suspect-share, per cent; 0: nobody is suspected */
+	unsigned suspect_min;	  /* clients, at least */
+	uint64_t suspect_hold_ms; /* --suspect-hold */
+	unsigned flap_changes;	  /* --flap, at most 100; 0: nobody flaps */
+	uint64_t flap_window_ms;  /* --flap-window */
+	uint8_t seed[16]; /* of the hash of names: random, so that nobody can choose collisions */
 };
 
 /* How much zeroed memory it needs (touched only as it fills), and making it there. The memory is the caller's, aligned for anything. */
 size_t directory_bytes(const struct directory_config *config);
-struct directory *directory_init(void *memory, const struct directory_config *config, struct mono now);
+struct directory *directory_init(void *memory, const struct directory_config *config,
+				 struct mono now);
 
 /* The oldest note that was not taken yet, borrowed until the next call; NULL where there is none. */
 const struct note *directory_take_note(struct directory *directory);
@@ -55,7 +56,8 @@ const struct note *directory_take_note(struct directory *directory);
  * slowest worker is judged: ends without rejoin, flapping that is over, forgetting. Returns true where there is more to
  * do at once (the notes are to be taken, and the call made again).
  */
-bool directory_turn(struct directory *directory, unsigned worker, struct mono now, struct awake awake);
+bool directory_turn(struct directory *directory, unsigned worker, struct mono now,
+		    struct awake awake);
 
 /*
  * Milliseconds from the latest turn until directory_turn has something to judge; UINT64_MAX: nothing. For every worker's
@@ -70,8 +72,8 @@ bool directory_all_heard(const struct directory *directory, struct mono time);
 bool directory_forget(struct directory *directory, const char *name, size_t len, struct mono now);
 
 struct directory_counts {
-	uint32_t known;                 /* named clients */
-	uint32_t anonymous;             /* sessions without a name */
+	uint32_t known;			    /* named clients */
+	uint32_t anonymous;		    /* sessions without a name */
 	uint32_t states[STATE_UNKNOWN + 1]; /* named and anonymous clients by state */
 	uint64_t rejoined, forgotten, notes;
 };
@@ -82,18 +84,19 @@ struct known {
 	const char *name, *group; /* NUL-terminated; group "" where there is none */
 	enum state state;
 	enum reason reason;
-	bool has_session;         /* false, though not gone: it may still rejoin */
+	bool has_session; /* false, though not gone: it may still rejoin */
 	unsigned worker;
 	uint32_t slot, generation;
-	uint64_t tag;             /* of its last session */
+	uint64_t tag; /* of its last session */
 	uint64_t every_ms, grace_ms;
 	uint32_t rejoined;
 	bool flapping;
-	struct mono since;        /* its last verdict */
-	struct mono heard;        /* as of its last verdict: messages do not touch the directory */
+	struct mono since; /* its last verdict */
+	struct mono heard; /* as of its last verdict: messages do not touch the directory */
 };
 /* Finds one by name, or walks all (cursor 0 begins; false at the end). */
-bool directory_find(const struct directory *directory, const char *name, size_t len, struct known *known);
+bool directory_find(const struct directory *directory, const char *name, size_t len,
+		    struct known *known);
 bool directory_walk(const struct directory *directory, uint32_t *cursor, struct known *known);
 
 /* The name of a session's client (session.client), "" for CLIENT_NONE. Borrowed until the next call. */

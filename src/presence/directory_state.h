@@ -36,11 +36,12 @@ enum scope {
 
 /* How many of a group, or of all, are silent, and how many could be by now. See suspicion.c. */
 struct tally {
-	uint32_t clients;   /* those with a session */
-	uint32_t late;	    /* of them */
-	uint32_t suspects;  /* of them */
-	uint32_t held;	    /* suspects under this roof; those of a group may be under that of all */
-	uint64_t expected;  /* how many that are not suspect should speak within their grace, in 1/ONE */
+	uint32_t clients;  /* those with a session */
+	uint32_t late;	   /* of them */
+	uint32_t suspects; /* of them */
+	uint32_t held;	   /* suspects under this roof; those of a group may be under that of all */
+	uint64_t
+		expected; /* how many that are not suspect should speak within their grace, in 1/ONE */
 	uint64_t grace_ms;  /* sum */
 	uint64_t fallen;    /* judged gone by silence lately, fading, in 1/ONE */
 	uint64_t fallen_ms; /* when that was reckoned */

@@ -12,7 +12,7 @@
 
 /* What a client's rhythm may be, in milliseconds. */
 struct rhythm_limits {
-	uint64_t every_ms, grace_ms;       /* unless the client says otherwise (--every, --grace) */
+	uint64_t every_ms, grace_ms; /* unless the client says otherwise (--every, --grace) */
 	uint64_t every_min_ms, every_max_ms; /* --min-every, --max-every */
 	uint64_t grace_min_ms, grace_max_ms; /* --min-grace, --max-grace */
 };
@@ -27,15 +27,16 @@ struct naming {
 
 enum naming_fault {
 	NAMING_GOOD,
-	NAMING_NAME,     /* not 1 to 128 bytes of printable UTF-8 without spaces */
-	NAMING_OPTION,   /* unknown, empty, or given twice */
+	NAMING_NAME,	 /* not 1 to 128 bytes of printable UTF-8 without spaces */
+	NAMING_OPTION,	 /* unknown, empty, or given twice */
 	NAMING_DURATION, /* not a duration */
-	NAMING_RANGE,    /* outside of the limits */
-	NAMING_GROUP,    /* as a name */
-	NAMING_KEY,      /* as a name */
+	NAMING_RANGE,	 /* outside of the limits */
+	NAMING_GROUP,	 /* as a name */
+	NAMING_KEY,	 /* as a name */
 };
 
 /* Reads the text of an `id` message (without its end of line). Words are parted by spaces or tabs. */
-enum naming_fault naming_read(struct naming *naming, const char *text, size_t len, const struct rhythm_limits *limits);
+enum naming_fault naming_read(struct naming *naming, const char *text, size_t len,
+			      const struct rhythm_limits *limits);
 
 #endif

@@ -16,10 +16,12 @@
 #include <stdint.h>
 
 #define WHEEL_NONE UINT32_MAX
-#define WHEEL_SPAN_MS (UINT64_C(63) << 30) /* some two years: one slot short of the highest level's round */
+#define WHEEL_SPAN_MS                                                                              \
+	(UINT64_C(63) << 30) /* some two years: one slot short of the highest level's round */
 
 struct wheel_node {
-	uint32_t next, prev; /* index of the neighbours; a node that is not armed has prev == WHEEL_NONE */
+	uint32_t next,
+		prev; /* index of the neighbours; a node that is not armed has prev == WHEEL_NONE */
 	uint64_t due_ms;
 };
 
@@ -31,10 +33,10 @@ struct wheel {
 	char *nodes; /* the first node */
 	size_t stride;
 	uint64_t now_ms;
-	uint32_t armed;                              /* how many nodes are armed, ready ones among them */
-	uint64_t filled[WHEEL_LEVELS];               /* a bit for each slot that is not empty */
-	uint32_t slots[WHEEL_LEVELS][WHEEL_SLOTS];   /* first node of each, WHEEL_NONE where empty */
-	uint32_t ready;                              /* those that fell due and were not taken yet, in order */
+	uint32_t armed;		       /* how many nodes are armed, ready ones among them */
+	uint64_t filled[WHEEL_LEVELS]; /* a bit for each slot that is not empty */
+	uint32_t slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* first node of each, WHEEL_NONE where empty */
+	uint32_t ready; /* those that fell due and were not taken yet, in order */
 };
 
 /* `nodes` is the first record's node; records (zeroed or not) follow each other by `stride` bytes. */
