@@ -12,9 +12,17 @@ CLANG = {"CC": "clang"}
 ALL = ["-During=enabled", "-Depoll=enabled", "-Djansson=enabled", "-Dlibedit=enabled", "-Dinih=enabled"]
 NONE = ["-During=disabled", "-Djansson=disabled", "-Dlibedit=disabled", "-Dinih=disabled", "-Dtests=disabled"]
 WITH_TESTS = ["-Dtests=enabled", "--werror"]
-# Sanitizers end the program at the first fault, and their libraries are linked late.
-SANITIZED = ["-Db_lundef=false", "-Dc_args=-fno-sanitize-recover=all -fno-omit-frame-pointer", "--optimization=1",
-             "-Ddebug=true"]
+
+
+def sanitized(sanitizers, macro):
+    """Sanitizers end the program at the first fault, and their libraries are linked late. The macro is gcc's, and says
+    which one it is to tests that measure memory."""
+    return ["-Db_lundef=false", f"-Db_sanitize={sanitizers}", "--optimization=1", "-Ddebug=true",
+            f"-Dc_args=-fno-sanitize-recover=all -fno-omit-frame-pointer -D{macro}=1"]
+
+
+ASAN = sanitized("address,undefined", "__SANITIZE_ADDRESS__")
+TSAN = sanitized("thread", "__SANITIZE_THREAD__")
 
 # name: (options of meson setup, environment)
 OPTIONS = {
@@ -23,10 +31,10 @@ OPTIONS = {
     "clang": (ALL + WITH_TESTS + ["--buildtype=debugoptimized"], CLANG),
     "minimal": (NONE + ["--buildtype=debugoptimized", "--werror"], {}),
     "portable": (NONE + ["-Depoll=disabled", "--buildtype=debugoptimized", "--werror"], {}),
-    "asan": (ALL + WITH_TESTS + SANITIZED + ["-Db_sanitize=address,undefined"], CLANG),
-    "tsan": (ALL + WITH_TESTS + SANITIZED + ["-Db_sanitize=thread"], CLANG),
+    "asan": (ALL + WITH_TESTS + ASAN, CLANG),
+    "tsan": (ALL + WITH_TESTS + TSAN, CLANG),
     "coverage": (ALL + WITH_TESTS + ["--optimization=1", "-Ddebug=true", "-Db_coverage=true"], {}),
-    "fuzz": (ALL + WITH_TESTS + SANITIZED + ["-Dfuzz=true", "-Db_sanitize=address,undefined"], CLANG),
+    "fuzz": (ALL + WITH_TESTS + ASAN + ["-Dfuzz=true"], CLANG),
 }
 
 _locks = {name: threading.Lock() for name in OPTIONS}
