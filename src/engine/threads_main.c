@@ -17,6 +17,8 @@
 #define LOOKS_AT_ONCE 512
 #define LOOKS_AGAIN 4 /* times that a look is begun anew before the turn is given up as not whole */
 #define LOOK_REST 10
+#define REST_MAX_NS                                                                                \
+	(50 * NS_PER_MS) /* ... but no longer than that: half of what would be called a stall */
 #define LEAVING_NS (100 * NS_PER_MS) /* how often it is looked whose thread is to be made to go */
 
 /* ---- newcomers */
@@ -251,6 +253,16 @@ static bool drain_waker(struct engine *engine)
 	return atomic_exchange(&engine->woken, false);
 }
 
+/* A look that took long is not to be followed by the next one at once. */
+static uint64_t rest_after(const struct engine *engine)
+{
+	uint64_t rest = LOOK_REST * mono_between(engine->now, clock_mono());
+
+	if (engine->is_finishing)
+		return 0;
+	return rest < REST_MAX_NS ? rest : REST_MAX_NS;
+}
+
 /* The worker's turn, where it is time for it. */
 static void turn(struct engine *engine, bool is_asked)
 {
@@ -266,8 +278,7 @@ static void turn(struct engine *engine, bool is_asked)
 	if (is_wanted && !is_whole)
 		engine->until = mono_earlier(engine->until, engine->rest);
 	if (is_whole)
-		engine->rest = mono_after(engine->now,
-					  LOOK_REST * mono_between(engine->now, clock_mono()));
+		engine->rest = mono_after(engine->now, rest_after(engine));
 	engine->is_stirred = false;
 	if (engine->links.marked_first == LINKS_NONE)
 		return;

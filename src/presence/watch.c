@@ -67,7 +67,9 @@ uint64_t watch_woke(struct watch *watch, struct mono now)
 		note_stall(watch, stall_ns);
 	}
 	watch->now = now;
-	watch->promised = (struct mono){UINT64_MAX};
+	/* Kept where it is not broken: not every turn of every engine ends in a new promise. */
+	if (mono_before(watch->promised, now))
+		watch->promised = now;
 	watch->awake = (struct awake){now.ns - watch->start.ns - watch->away_ns};
 	wheel_turn(&watch->wheel, now_ms(watch));
 	return stall_ns;
@@ -309,6 +311,13 @@ struct mono watch_due_since(const struct watch *watch, uint32_t slot, enum due d
 		return mono_of(watch,
 			       (struct awake){stuck_deadline_ms(watch, session) * NS_PER_MS});
 	return mono_of(watch, silent_deadline(watch, session));
+}
+
+uint64_t watch_limit_ms(const struct watch *watch, uint32_t slot)
+{
+	const struct session *session = watch_at(watch, slot);
+
+	return awake_between(session->heard, silent_deadline(watch, session)) / NS_PER_MS;
 }
 
 void watch_wait(struct watch *watch, uint32_t slot, unsigned ms)

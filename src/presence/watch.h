@@ -155,6 +155,9 @@ bool watch_is_due(struct watch *watch);
 /* Since when in this machine's time it is due, for what watch_due gave out. */
 struct mono watch_due_since(const struct watch *watch, uint32_t slot, enum due due);
 
+/* How long it may be silent until it is due for its silence, in the state in which it is. */
+uint64_t watch_limit_ms(const struct watch *watch, uint32_t slot);
+
 /* Not now: something of it is unheard, or another worker has not looked yet. It is given out again after `ms`, at most a second. */
 void watch_wait(struct watch *watch, uint32_t slot, unsigned ms);
 

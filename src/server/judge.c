@@ -35,16 +35,40 @@ static bool all_heard(struct worker *worker, const struct session *session, stru
 	return heard;
 }
 
+/*
+ * Whether something of it is unheard. Of one who takes nothing of what it is owed, and so is not received from, what
+ * waits in the socket is a sign of life only as old as the kernel says, and none where its host does not answer either.
+ */
+static bool is_unheard(const struct session *session, const struct engine_view *view,
+		       uint64_t limit_ms)
+{
+	bool is_cut_off = session->owing_ms != 0 && view->is_tcp && view->unanswered &&
+			  view->data_ms >= limit_ms;
+
+	return view->unheard && !is_cut_off;
+}
+
+/*
+ * Bytes are dated by the reading of the clock in the turn that told them, which may be older than they are: the kernel
+ * knows better when they came. How much too early it is to judge, in milliseconds.
+ */
+static unsigned too_early_ms(const struct engine_view *view, uint64_t limit_ms)
+{
+	return view->is_tcp && view->data_ms < limit_ms ? (unsigned)(limit_ms - view->data_ms) : 0;
+}
+
 static void judge_silent(struct worker *worker, uint32_t slot, enum due due,
 			 const struct engine_view *view)
 {
 	struct session *session = &worker->seats[slot].session;
 	struct peer_view peer = {view->is_tcp, view->unanswered, view->answered_ms};
 	enum reason reason = REASON_NONE;
+	uint64_t limit_ms = watch_limit_ms(&worker->watch, slot);
+	unsigned early_ms = too_early_ms(view, limit_ms);
 
-	if (view->unheard ||
+	if (early_ms > 0 || is_unheard(session, view, limit_ms) ||
 	    !all_heard(worker, session, watch_due_since(&worker->watch, slot, due))) {
-		watch_wait(&worker->watch, slot, LOOK_AGAIN_MS);
+		watch_wait(&worker->watch, slot, early_ms > 0 ? early_ms : LOOK_AGAIN_MS);
 		return;
 	}
 	house_lock(worker->house);

@@ -143,19 +143,21 @@ static int open_tcp(struct listening *listening, unsigned at, struct endpoint *e
 		    const char *where)
 {
 	int probe = bound_soon(endpoint);
+	int on = 1, error = 0;
 
 	if (probe < 0)
 		return complain(where, "listen at", -probe);
 	set_port(endpoint, probe);
-	close(probe);
-	for (unsigned worker = 0; worker < listening->workers; worker++) {
+	/* Held until the others are bound, so that nobody else comes between. */
+	setsockopt(probe, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	for (unsigned worker = 0; worker < listening->workers && error == 0; worker++) {
 		int fd = bound_socket(endpoint, true);
 
-		if (fd < 0)
-			return complain(where, "listen at", -fd);
 		listening->fds[worker * listening->count + at] = fd;
+		error = fd < 0 ? -fd : 0;
 	}
-	return 0;
+	close(probe);
+	return error == 0 ? 0 : complain(where, "listen at", error);
 }
 
 static int open_unix(struct listening *listening, unsigned at, const struct endpoint *endpoint,

@@ -36,6 +36,20 @@ static void nap(void)
 	nanosleep(&ms, NULL);
 }
 
+static void *nothing(void *context)
+{
+	return context;
+}
+
+/* Sanitizers start a thread of their own with the first one of the process, which never ends. */
+static void start_own_threads(void)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, nothing, NULL), 0);
+	pthread_join(thread, NULL);
+}
+
 static int entries_of(const char *directory)
 {
 	DIR *dir = opendir(directory);
@@ -161,6 +175,7 @@ struct rig *rig_open(const struct rig_options *options)
 	rig->ask_ns = options->ask_ns != 0 ? options->ask_ns : 3600 * NS_PER_S;
 	rig->result = 1;
 	rig->descriptors_before = entries_of("/proc/self/fd");
+	start_own_threads();
 	rig->threads_before = entries_of("/proc/self/task");
 	start_listening(rig);
 	start(rig);

@@ -36,6 +36,7 @@ struct person {
 	char name[32];
 	unsigned worker;
 	uint32_t socket;
+	struct mono arrived;
 	bool dead;
 	struct mono died;
 };
@@ -72,7 +73,10 @@ static void view(void *world, unsigned worker, uint32_t socket, struct mono now,
 	for (unsigned i = 0; i < story.people_count; i++) {
 		const struct person *person = &story.people[i];
 
-		if (person->worker != worker || person->socket != socket || !person->dead)
+		if (person->worker != worker || person->socket != socket)
+			continue;
+		seen->data_ms = (uint32_t)(mono_between(person->arrived, now) / NS_PER_MS);
+		if (!person->dead)
 			continue;
 		seen->answered_ms = (uint32_t)(mono_between(person->died, now) / NS_PER_MS);
 		seen->unanswered = seen->answered_ms > 1300;
@@ -210,6 +214,7 @@ static void connects(const char *name, const char *worker)
 	assert(story.people_count < NAMES_MAX);
 	snprintf(person->name, sizeof(person->name), "%s", name);
 	person->worker = (unsigned)strtoul(worker, NULL, 10);
+	person->arrived = story.now;
 	person->socket = virtual_connect(virtual_of(person->worker), 0, &peer);
 }
 
@@ -235,6 +240,8 @@ static void act(const char *name, const char *verb, const char *rest)
 		return;
 	}
 	assert(person != NULL);
+	if (strcmp(verb, "says") == 0 || strcmp(verb, "floods") == 0)
+		person->arrived = story.now;
 	if (strcmp(verb, "says") == 0) {
 		virtual_arrive(virtual_of(person->worker), person->socket, rest, strlen(rest));
 		virtual_arrive(virtual_of(person->worker), person->socket, "\n", 1);

@@ -81,6 +81,13 @@ static struct line *line_tagged(struct world *world, uint64_t tag)
 	return NULL;
 }
 
+static bool is_cut_off(const struct world *world, const struct line *line, struct mono at)
+{
+	const struct actor *actor = &world->actors[line->client];
+
+	return actor->host_dead || actor_is_cut(world, actor, at);
+}
+
 /* One session that was judged for its silence: it was silent for so long, and not for much longer. */
 static void check_silence(struct world *world, const struct note *note, const struct line *line,
 			  uint64_t limit_ms, uint64_t hold_ms)
@@ -97,13 +104,19 @@ static void check_silence(struct world *world, const struct note *note, const st
 		truth_fail(world, "%s is %s after a silence of only %.3f s, its limit is %.3f s",
 			   note->name, state_word(note->to), (double)silent_ns / 1e9,
 			   (double)limit_ms / 1e3);
+	/* ... and that its host is silent is known only a while after it was cut off. */
+	if (note->to == STATE_LATE && is_cut_off(world, line, note->judged) &&
+	    virtual_has_unheard(virtual_of(line->worker), line->socket))
+		return;
 	if (silent_ns > longest_ns)
 		truth_fail(world,
 			   "%s is %s after a silence of %.3f s, with a limit of %.3f s and %.3f s "
 			   "of stalls",
 			   note->name, state_word(note->to), (double)silent_ns / 1e9,
 			   (double)limit_ms / 1e3, (double)away_ns / 1e9);
-	if (virtual_has_unheard(virtual_of(line->worker), line->socket))
+	/* Of one that is cut off and not received from, what came long before is no sign of life. */
+	if (virtual_has_unheard(virtual_of(line->worker), line->socket) &&
+	    !is_cut_off(world, line, note->judged))
 		truth_fail(world, "%s is %s though something of it is unheard", note->name,
 			   state_word(note->to));
 }

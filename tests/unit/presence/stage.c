@@ -271,6 +271,7 @@ struct actor stage_connect(struct stage *stage, unsigned worker)
 	actor.tag =
 		watch_accept(&stage->watches[worker], actor.slot, actor.generation, 0, &address);
 	stage_listen(stage);
+	watch_promise(&stage->watches[worker], watch_next(&stage->watches[worker]));
 	return actor;
 }
 
@@ -284,6 +285,7 @@ void stage_beat(struct stage *stage, struct actor actor)
 	if (watch_heard(watch, watch_at(watch, actor.slot), 1, 5))
 		watch_back(watch, actor.slot);
 	stage_listen(stage);
+	watch_promise(watch, watch_next(watch));
 }
 
 enum named stage_name(struct stage *stage, struct actor actor, const char *id)
@@ -313,6 +315,7 @@ void stage_end(struct stage *stage, struct actor actor, enum reason reason)
 	watch_woke(stage_watch(stage, actor), stage->now);
 	watch_end(stage_watch(stage, actor), actor.slot, reason);
 	stage_listen(stage);
+	watch_promise(stage_watch(stage, actor), watch_next(stage_watch(stage, actor)));
 }
 
 void stage_told_(struct stage *stage, const char *expected, const char *file, int line)

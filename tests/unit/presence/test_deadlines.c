@@ -207,7 +207,10 @@ static void a_turn_a_little_late_is_no_stall(void **state)
 	/* Woken earlier than promised: nothing is lost. */
 	watch_promise(watch, mono_after(stage.now, 9 * NS_PER_S));
 	assert_int_equal(watch_woke(watch, mono_after(stage.now, 3 * NS_PER_S)), 0);
+	/* It still holds, until it is broken. */
+	assert_int_equal(watch_woke(watch, mono_after(stage.now, 10 * NS_PER_S)), NS_PER_S);
 	/* Nothing promised, nothing broken; and a clock that runs backwards stands still. */
+	watch_promise(watch, (struct mono){UINT64_MAX});
 	assert_int_equal(watch_woke(watch, mono_after(stage.now, 99 * NS_PER_S)), 0);
 	assert_int_equal(watch_woke(watch, mono_after(stage.now, NS_PER_S)), 0);
 	assert_int_equal(watch->now.ns, stage.now.ns + 99 * NS_PER_S);
