@@ -46,12 +46,12 @@ format:
 bench:
 	@tools/setup bench
 	@$(MAKE) --no-print-directory all
-	@bench/run
+	@bench/run $(ARGS)
 
 truth:
 	@tools/setup bench
 	@$(MAKE) --no-print-directory all
-	@tools/truth
+	@tools/truth $(ARGS)
 
 install: all
 	@meson configure build-release --prefix=$(PREFIX)

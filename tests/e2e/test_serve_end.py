@@ -109,6 +109,18 @@ def test_one_who_takes_nothing_is_waited_for_no_longer_than_drain(serve):
         server.expect("end", tag=server.tag_of(stuck))
 
 
+def test_a_drain_of_no_time_says_stop_nevertheless(serve):
+    with serve("--drain", "0s") as server:
+        clients = [Client(server) for _ in range(30)]
+        for client in clients:
+            assert client.ask("hello") == KEEP_ALIVE
+        server.send_signal(signal.SIGTERM)
+        for client in clients:
+            assert client.hear_rest() == b"stop\n"
+            client.close()
+        assert server.wait() == 0
+
+
 def test_one_who_takes_his_time_is_waited_for(serve):
     with serve("--drain", "1h") as server, Client(server, receive_buffer=4096) as client:
         messages, part = client.fill()
@@ -271,6 +283,17 @@ def test_without_a_console(serve):
             with Client(server, f"{place}/s") as client:
                 assert client.ask("hello") == KEEP_ALIVE
                 assert client.ask("stop") == b"stop"
+
+
+def test_closed_standard_descriptors_are_never_a_clients(serve):
+    with tempfile.TemporaryDirectory() as place, open(os.devnull, "w") as null, \
+            serve(listen=(f"unix:{place}/s",), stdout=null,
+                  prefix=("bash", "-c", 'exec "$0" "$@" <&- >&- 2>&-')) as server:
+        until(lambda: can_connect(f"{place}/s"), "the server")
+        with Client(server, f"{place}/s") as client:
+            assert client.ask("hello") == KEEP_ALIVE
+            for number in range(3):
+                assert os.readlink(f"/proc/{server.pid}/fd/{number}") == os.devnull
 
 
 def test_a_full_disk(serve):
