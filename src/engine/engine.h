@@ -124,7 +124,6 @@ struct engine_view {
 	bool unheard;	 /* bytes or an end wait to be received: nobody is silent yet */
 	bool is_tcp;	 /* the rest is known; false for unix sockets, whose peer is this host */
 	bool unanswered; /* the host was asked (probe or data) and owes an answer for longer than its retransmission timeout */
-	bool answered;	 /* the host has acknowledged something within `answered_ms` */
 	uint32_t answered_ms; /* since the last acknowledgement of any kind came in */
 	uint32_t data_ms;     /* since the last byte came in, as the kernel saw it */
 };

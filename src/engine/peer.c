@@ -78,7 +78,6 @@ int peer_ask(int fd, bool ended, struct engine_view *view)
 		view->is_tcp = true;
 		view->unanswered = is_unanswered(fd, &info);
 		view->answered_ms = earlier(info.tcpi_last_ack_recv, info.tcpi_last_data_recv);
-		view->answered = !view->unanswered;
 		view->data_ms = info.tcpi_last_data_recv;
 	}
 	view->unheard = peer_is_unheard(fd, ended);
